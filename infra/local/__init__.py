@@ -1,0 +1,1 @@
+"""Perennial on one machine: nothing in here is packaged for AWS."""
