@@ -172,7 +172,7 @@ def calendar_anchor(start: datetime, zone: str, interval: Interval) -> datetime:
 
 def local_day(instant: datetime, zone: str) -> date:
     """The calendar day of the instant in the zone."""
-    return require_utc(instant).astimezone(_zone(zone)).date()
+    return require_utc(instant).astimezone(zone_info(zone)).date()
 
 
 def day_start(day: date, zone: str) -> datetime:
@@ -189,7 +189,7 @@ def add_days(instant: datetime, days: int, zone: str) -> datetime:
     """The same wall time `days` local days later (or earlier), as UTC; zero days is the instant itself."""
     if days == 0:
         return require_utc(instant)
-    wall = require_utc(instant).astimezone(_zone(zone)).replace(tzinfo=None)
+    wall = require_utc(instant).astimezone(zone_info(zone)).replace(tzinfo=None)
     return _from_wall(wall + timedelta(days=days), zone)
 
 
@@ -209,7 +209,28 @@ def days_left(period: Period, at: datetime, zone: str) -> int:
 
 def is_zone(name: str) -> bool:
     """Whether the name is a key of the IANA time zone database, in its exact spelling."""
-    return name in _zone_names()
+    return name in zone_names()
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Every key of the IANA time zone database, from the pinned tzdata package."""
+    names = (files("tzdata") / "zones").read_text(encoding="utf-8").split()
+    return frozenset(names) - {"Factory"}
+
+
+@cache
+def zone_info(name: str) -> ZoneInfo:
+    """The zone's rules from the pinned tzdata package; an unknown name raises ValidationError.
+
+    Not from the machine, whose database may be older: a boundary is the same instant everywhere.
+    """
+    if not is_zone(name):
+        raise ValidationError(
+            f"{name!r} is not a time zone", field="time_zone", fix="Use an IANA key such as Europe/Paris."
+        )
+    with (files("tzdata") / "zoneinfo").joinpath(*name.split("/")).open("rb") as data:
+        return ZoneInfo.from_file(data, key=name)
 
 
 def require_utc(instant: datetime) -> datetime:
@@ -225,7 +246,7 @@ def require_utc(instant: datetime) -> datetime:
 
 
 def _wall_anchor(anchor: datetime, zone: str) -> datetime:
-    local = require_utc(anchor).astimezone(_zone(zone)).replace(tzinfo=None)
+    local = require_utc(anchor).astimezone(zone_info(zone)).replace(tzinfo=None)
     if anchor == day_start(local.date(), zone):
         return datetime.combine(local.date(), _MIDNIGHT)
     return local
@@ -234,7 +255,7 @@ def _wall_anchor(anchor: datetime, zone: str) -> datetime:
 def _from_wall(wall: datetime, zone: str) -> datetime:
     # fold=0 is the first of two equal wall times; inside a gap it takes the offset from before the change,
     # which moves the instant forward by the gap.
-    return wall.replace(tzinfo=_zone(zone), fold=0).astimezone(UTC)
+    return wall.replace(tzinfo=zone_info(zone), fold=0).astimezone(UTC)
 
 
 def _add_months(day: date, months: int) -> date:
@@ -253,20 +274,3 @@ def _estimate(anchor: date, day: date, interval: Interval) -> int:
 def _days(interval: Interval) -> int:
     assert interval.days is not None
     return interval.days
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    names = (files("tzdata") / "zones").read_text(encoding="utf-8").split()
-    return frozenset(names) - {"Factory"}
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    # From the pinned tzdata package, not from the machine: one boundary everywhere.
-    if not is_zone(name):
-        raise ValidationError(
-            f"{name!r} is not a time zone", field="time_zone", fix="Use an IANA key such as Europe/Paris."
-        )
-    with (files("tzdata") / "zoneinfo").joinpath(*name.split("/")).open("rb") as data:
-        return ZoneInfo.from_file(data, key=name)
