@@ -1,0 +1,110 @@
+"""What every use case is handed: whose world it acts in, when it is, who asks, and the ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from chalicelib.application.ports import Catalogs, Gateway, Queues, Store, VersionConflict
+from chalicelib.application.records import key_of
+from chalicelib.domain.errors import ConflictError, IdempotencyMismatchError
+from chalicelib.domain.journal import CLOCK, Actor
+
+T = TypeVar("T")
+ATTEMPTS = 5
+"""How often a decision is taken anew after somebody else wrote first."""
+
+
+class Services(Protocol):
+    """The ports, bound by the composition root. Each is made on first use: what never charges never loads the
+    processor's SDK."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def gateway(self) -> Gateway: ...
+
+    @property
+    def queues(self) -> Queues: ...
+
+    @property
+    def catalogs(self) -> Catalogs: ...
+
+    @property
+    def public_url(self) -> str:
+        """Where this installation answers, without a trailing slash."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """`now` is business time (the environment's clock), `machine_now` the real one: leases, key ages, limits.
+
+    `request_key` names the request (derived from the caller's Idempotency-Key, or random without one): ids of
+    what it creates derive from it. `request_print` is the fingerprint of its content.
+    """
+
+    env: str
+    now: datetime
+    machine_now: datetime
+    services: Services
+    actor: Actor = CLOCK
+    channel: str = "self_serve"
+    request_key: str = ""
+    request_print: str = ""
+
+    @property
+    def store(self) -> Store:
+        return self.services.store
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.services.gateway
+
+    @property
+    def queues(self) -> Queues:
+        return self.services.queues
+
+    @property
+    def catalogs(self) -> Catalogs:
+        return self.services.catalogs
+
+    def at(self, now: datetime) -> Context:
+        """The same world at another business time: a job runs at the instant it was due."""
+        return replace(self, now=now)
+
+
+def deciding(decide: Callable[[], T]) -> T:
+    """Run load → decide → commit again while somebody else wins the race, at most ATTEMPTS times.
+
+    Raises ConflictError after that. `decide` must load everything it uses anew.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            return decide()
+        except VersionConflict as lost:
+            conflict = lost
+    raise ConflictError("changed by somebody else at the same time", fix="repeat the request") from conflict
+
+
+def create_once(ctx: Context, record: T, *also: object) -> T:
+    """Store a new record (with whatever else belongs to its creation) or answer the one that this same request
+    had created before. May run twice: the id derives from the request, the fingerprint tells another content.
+    """
+    try:
+        ctx.store.commit(ctx.env, record, *also)
+    except VersionConflict:
+        existing = ctx.store.get(key_of(ctx.env, record))
+        if existing is None:
+            raise
+        if existing.request != record.request:  # type: ignore[attr-defined]
+            raise IdempotencyMismatchError(
+                "this Idempotency-Key was used with another request",
+                field="Idempotency-Key",
+                fix="use a new key",
+            ) from None
+        return existing  # type: ignore[no-any-return]
+    return ctx.store.get(key_of(ctx.env, record)) or record

@@ -1,0 +1,219 @@
+"""Drawing up invoices: lines that explain themselves, numbers, credit, and the bookings that open them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from chalicelib.domain import ids
+from chalicelib.domain.calendar import Period, add_days, next_day_start
+from chalicelib.domain.catalog import Party
+from chalicelib.domain.customer import Account, CollectionMethod, Credit, Customer
+from chalicelib.domain.invoice import Cause, Invoice, InvoiceStatus, Line, invoice_id
+from chalicelib.domain.journal import Fact, LedgerAccount, Posting
+from chalicelib.domain.money import round_half_away
+from chalicelib.domain.pricing import rate
+from chalicelib.domain.proration import Granularity, Parts, parts_of
+from chalicelib.domain.subscription import Item, Subscription
+
+WHOLE = Parts(1, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occasion:
+    """Everything an invoice needs that is not in the subscription: when, for whom, from whom.
+
+    `minimum` is the smallest amount (minor units) the processor charges in the invoice's currency.
+    """
+
+    now: datetime
+    customer: Customer
+    seller: Party
+    minimum: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """An invoice just opened, with the account it passed through and its side of the journal."""
+
+    account: Account
+    invoice: Invoice
+    facts: tuple[Fact, ...]
+    postings: tuple[Posting, ...]
+
+
+def recurring_lines(
+    items: Iterable[Item], period: Period, *, full: Period, zone: str, granularity: Granularity
+) -> tuple[Line, ...]:
+    """One line per priced item for `period`, a share of the `full` period when it is a stub."""
+    parts = WHOLE if period == full else parts_of(full, period, zone, granularity)
+    return tuple(_line(item, period, parts) for item in items if item.price is not None)
+
+
+def open_invoice(
+    subscription: Subscription,
+    account: Account,
+    lines: tuple[Line, ...],
+    *,
+    cause: Cause,
+    period: Period | None,
+    occasion: Occasion,
+    activates: bool = False,
+) -> Opened:
+    """The open invoice with its number, after account credit (oldest first) and carried debits.
+
+    What is left below the processor's minimum is carried to the next invoice; nothing left makes it paid.
+    Pure: the id follows from subscription and cause, so drawing it up twice is the same invoice.
+    """
+    account = replace(account, invoices=account.invoices + 1)
+    total = sum(line.total for line in lines)
+    account, applied, carried_in = _use_credit(account, total, subscription.currency)
+    identity = invoice_id(subscription.id, cause)
+    due = total - applied + carried_in
+    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    carried_out = due if automatic and 0 < due < occasion.minimum else 0
+    if carried_out:
+        debit = Credit(-carried_out, subscription.currency, occasion.now, identity)
+        account = replace(account, credits=(*account.credits, debit))
+    paid = due == carried_out
+    invoice = Invoice(
+        id=identity,
+        customer_id=subscription.customer_id,
+        subscription_id=subscription.id,
+        number=invoice_number(account),
+        sequence=account.invoices,
+        cause=cause,
+        status=InvoiceStatus.PAID if paid else InvoiceStatus.OPEN,
+        currency=subscription.currency,
+        zone=subscription.zone,
+        issued_at=occasion.now,
+        due_at=_due_at(subscription, occasion.now),
+        terms=subscription.terms,
+        seller=occasion.seller,
+        buyer=occasion.customer.party(),
+        lines=lines,
+        period=period,
+        total=total,
+        tax=sum(line.tax for line in lines),
+        credit_applied=applied,
+        carried_in=carried_in,
+        carried_out=carried_out,
+        overdue_at=None if paid or automatic else _overdue_at(subscription, occasion.now),
+        activates=activates,
+        paid_at=occasion.now if paid else None,
+    )
+    facts = [_opened_fact(invoice)]
+    if paid:
+        facts.append(paid_fact(invoice))
+    return Opened(account=account, invoice=invoice, facts=tuple(facts), postings=opening_postings(invoice))
+
+
+def void(invoice: Invoice, account: Account, now: datetime) -> Opened:
+    """The invoice void, its credit given back and its bookings reversed. Only before anything was paid on it."""
+    currency = invoice.currency
+    credits = tuple(
+        entry for entry in account.credits if not (entry.source == invoice.id and entry.amount < 0)
+    )
+    if invoice.credit_applied:
+        credits += (Credit(invoice.credit_applied, currency, now, f"void {invoice.number}"),)
+    if invoice.carried_in:
+        credits += (Credit(-invoice.carried_in, currency, now, f"void {invoice.number}"),)
+    voided = replace(invoice, status=InvoiceStatus.VOID, collect_at=None, overdue_at=None, closed_at=now)
+    return Opened(
+        account=replace(account, credits=credits),
+        invoice=voided,
+        facts=(Fact("invoice.voided", invoice.id, invoice_data(voided)),),
+        postings=tuple(replace(posting, amount=-posting.amount) for posting in opening_postings(invoice)),
+    )
+
+
+def opening_postings(invoice: Invoice) -> tuple[Posting, ...]:
+    """Receivable against revenue and tax; credit and carried debits move between credit and receivable."""
+    currency = invoice.currency
+    moved = invoice.credit_applied - invoice.carried_in + invoice.carried_out
+    return (
+        Posting(LedgerAccount.RECEIVABLE, invoice.total - moved, currency),
+        Posting(LedgerAccount.REVENUE, invoice.tax - invoice.total, currency),
+        Posting(LedgerAccount.TAX, -invoice.tax, currency),
+        Posting(LedgerAccount.CUSTOMER_CREDIT, moved, currency),
+    )
+
+
+def invoice_number(account: Account) -> str:
+    """Gapless per customer: eight characters of the customer, then the count of its invoices."""
+    return f"{ids.token_of(account.customer_id)[:8].upper()}-{account.invoices:04d}"
+
+
+def invoice_data(invoice: Invoice) -> dict[str, object]:
+    """What events and mails say of an invoice: ids, minor units, ISO instants."""
+    data: dict[str, object] = {
+        "invoice": invoice.id,
+        "number": invoice.number,
+        "subscription": invoice.subscription_id,
+        "currency": invoice.currency,
+        "total": invoice.total,
+        "amount_due": invoice.amount_due,
+        "status": str(invoice.status),
+    }
+    if invoice.period is not None:
+        data["period_start"] = invoice.period.start.isoformat()
+        data["period_end"] = invoice.period.end.isoformat()
+    return data
+
+
+def paid_fact(invoice: Invoice) -> Fact:
+    return Fact("invoice.paid", invoice.id, invoice_data(invoice))
+
+
+def _opened_fact(invoice: Invoice) -> Fact:
+    return Fact("invoice.opened", invoice.id, {**invoice_data(invoice), "due_at": invoice.due_at.isoformat()})
+
+
+def _line(item: Item, period: Period, parts: Parts) -> Line:
+    assert item.price is not None
+    rated = rate(item.price.rate, item.quantity)
+    return Line(
+        id=f"{item.id}:{period.start.date().isoformat()}",
+        kind="recurring",
+        description=_sentence(item, parts),
+        product=item.product,
+        price_id=item.price.id,
+        model=item.price.rate.model,
+        quantity=item.quantity,
+        steps=rated.steps,
+        numerator=parts.numerator,
+        denominator=parts.denominator,
+        period=period,
+        amount=round_half_away(rated.amount * parts.share),
+    )
+
+
+def _sentence(item: Item, parts: Parts) -> str:
+    text = item.name if item.quantity == 1 else f"{item.name} × {item.quantity}"
+    return text if parts == WHOLE else f"{text}, {parts.numerator} of {parts.denominator} days"
+
+
+def _use_credit(account: Account, total: int, currency: str) -> tuple[Account, int, int]:
+    """(account after it, credit applied, debit carried in): credit oldest first, never below zero."""
+    carried_in = -sum(c.amount for c in account.credits if c.currency == currency and c.amount < 0)
+    wanted = total + carried_in
+    applied, kept = 0, []
+    for credit in account.credits:
+        if credit.currency != currency:
+            kept.append(credit)
+        elif credit.amount > 0:
+            used = min(credit.amount, wanted - applied)
+            applied += used
+            if credit.amount > used:
+                kept.append(replace(credit, amount=credit.amount - used))
+    return replace(account, credits=tuple(kept)), applied, carried_in
+
+
+def _due_at(subscription: Subscription, now: datetime) -> datetime:
+    return add_days(now, subscription.terms.net_days, subscription.zone)
+
+
+def _overdue_at(subscription: Subscription, now: datetime) -> datetime:
+    """The start of the day after the due date, in the customer's zone."""
+    return next_day_start(_due_at(subscription, now), subscription.zone)

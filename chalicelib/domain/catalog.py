@@ -1,0 +1,151 @@
+"""The catalog: one immutable, versioned document of plans, add-ons, prices and terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chalicelib.domain.calendar import Interval
+from chalicelib.domain.errors import NotFoundError, ValidationError
+from chalicelib.domain.pricing import Rate
+from chalicelib.domain.proration import Granularity
+
+
+class SoldBy(StrEnum):
+    """Which motion sells a plan: anybody alone, after a talk with sales, or only by a quote."""
+
+    SELF_SERVE = "self_serve"
+    SALES_ASSISTED = "sales_assisted"
+    QUOTE_ONLY = "quote_only"
+
+
+class TrialEnd(StrEnum):
+    """What a trial without a payment method turns into."""
+
+    CANCEL = "cancel"
+    FALL_BACK = "fall_back"
+    INVOICE = "invoice"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialTerms:
+    """`days` 1–90; `card_required`: a payment method is asked for at the start; `fall_back_plan` for FALL_BACK."""
+
+    days: int
+    card_required: bool = False
+    on_end: TrialEnd = TrialEnd.CANCEL
+    fall_back_plan: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """What one interval of a plan or add-on costs in one currency. Immutable: a subscriber keeps a copy.
+
+    `id` is unique in its catalog version (`pro_month_usd`); `rate` holds the model and its amounts.
+    `plan` is the id of the plan or add-on that the price belongs to.
+    """
+
+    id: str
+    plan: str
+    currency: str
+    interval: Interval
+    rate: Rate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """`rank` orders plans (higher is more). A plan with no prices is free unless it is quote-only.
+
+    `quotas`: limits by name, None for unlimited. `per_seat` says whether quantity means seats.
+    """
+
+    id: str
+    name: str
+    rank: int
+    description: str = ""
+    sold_by: SoldBy = SoldBy.SELF_SERVE
+    public: bool = True
+    per_seat: bool = False
+    features: tuple[str, ...] = ()
+    quotas: Mapping[str, int | None] = field(default_factory=dict)
+    prices: tuple[Price, ...] = ()
+    trial: TrialTerms | None = None
+
+    @property
+    def is_free(self) -> bool:
+        return not self.prices and self.sold_by is SoldBy.SELF_SERVE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddOn:
+    """Something sold beside a plan; `plans` limits it to some plans (empty: any)."""
+
+    id: str
+    name: str
+    description: str = ""
+    features: tuple[str, ...] = ()
+    quotas: Mapping[str, int | None] = field(default_factory=dict)
+    prices: tuple[Price, ...] = ()
+    plans: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Party:
+    """A legal person as frozen on an invoice: seller or buyer."""
+
+    name: str = ""
+    email: str = ""
+    address: tuple[str, ...] = ()
+    country: str = ""
+    tax_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalog:
+    """One published version. `default_currency` is what a price list shows when the wanted one is missing,
+    `labels` what people read for the names of features and quotas.
+    """
+
+    version: int = 0
+    default_currency: str = "USD"
+    plans: tuple[Plan, ...] = ()
+    add_ons: tuple[AddOn, ...] = ()
+    proration: Granularity = Granularity.DAY
+    seller: Party = Party()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def plan(self, plan_id: str, *, path: str = "plan") -> Plan:
+        """The plan, or ValidationError naming `path`."""
+        for plan in self.plans:
+            if plan.id == plan_id:
+                return plan
+        known = ", ".join(plan.id for plan in self.plans)
+        raise ValidationError(f"there is no plan {plan_id!r}", field=path, fix=f"use one of: {known}")
+
+    def add_on(self, add_on_id: str, *, path: str = "add_on") -> AddOn:
+        for add_on in self.add_ons:
+            if add_on.id == add_on_id:
+                return add_on
+        known = ", ".join(add_on.id for add_on in self.add_ons) or "none are published"
+        raise ValidationError(f"there is no add-on {add_on_id!r}", field=path, fix=f"use one of: {known}")
+
+
+def price_of(product: Plan | AddOn, interval: Interval, currency: str, *, path: str = "interval") -> Price:
+    """The product's price for this interval and currency, or ValidationError listing what exists."""
+    for price in product.prices:
+        if price.interval == interval and price.currency == currency:
+            return price
+    offered = ", ".join(f"{price.interval} {price.currency}" for price in product.prices) or "none"
+    raise ValidationError(
+        f"{product.name} has no price per {interval} in {currency}", field=path, fix=f"offered: {offered}"
+    )
+
+
+def price_by_id(catalog: Catalog, price_id: str) -> Price:
+    products: tuple[Plan | AddOn, ...] = (*catalog.plans, *catalog.add_ons)
+    for product in products:
+        for price in product.prices:
+            if price.id == price_id:
+                return price
+    raise NotFoundError("no such price", id=price_id)

@@ -1,0 +1,157 @@
+"""Invoices: shapes. How one is drawn up is in `billing.py`, how it is paid in `collection.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from chalicelib.domain import ids
+from chalicelib.domain.calendar import Period
+from chalicelib.domain.catalog import Party
+from chalicelib.domain.customer import Terms
+from chalicelib.domain.payment import Attempt, Payment
+from chalicelib.domain.pricing import RatedStep
+
+
+class InvoiceStatus(StrEnum):
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+class CauseKind(StrEnum):
+    CYCLE = "cycle"
+    CHANGE = "change"
+    USAGE = "usage"
+    ONE_OFF = "one_off"
+    INSTALMENT = "instalment"
+    FINAL = "final"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """Why an invoice exists; with its subscription it is the invoice's identity.
+
+    `reference`: the cycle's start as an ISO instant, a change's id, a threshold's number, …
+    """
+
+    kind: CauseKind
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One explained line. Everything needed to recompute `amount`, `discount` and `tax` is on it.
+
+    `amount` = round(Σ steps × numerator ÷ denominator) in minor units before discount; `net` = amount −
+    discount (less included tax where `tax_inclusive`); `tax_rate` is a decimal string in percent.
+    """
+
+    id: str
+    kind: str
+    description: str
+    product: str
+    price_id: str
+    model: str
+    quantity: int
+    steps: tuple[RatedStep, ...]
+    numerator: int = 1
+    denominator: int = 1
+    period: Period | None = None
+    amount: int = 0
+    discount: int = 0
+    tax_rate: str = "0"
+    tax_inclusive: bool = False
+    tax: int = 0
+
+    @property
+    def net(self) -> int:
+        return self.amount - self.discount - (self.tax if self.tax_inclusive else 0)
+
+    @property
+    def total(self) -> int:
+        return self.net + self.tax
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invoice:
+    """From `open` on, lines and totals never change. Amounts are minor units of `currency`.
+
+    total = Σ line totals; amount_due = total − credit_applied + carried_in − carried_out, where the carried
+    amounts move what is too small to charge to the next invoice. `collect_at` is when the next attempt (or
+    look-up) falls due, None when nothing is to be collected automatically.
+    """
+
+    id: str
+    customer_id: str
+    subscription_id: str
+    number: str
+    sequence: int
+    cause: Cause
+    status: InvoiceStatus
+    currency: str
+    zone: str
+    issued_at: datetime
+    due_at: datetime
+    terms: Terms
+    seller: Party
+    buyer: Party
+    lines: tuple[Line, ...]
+    period: Period | None = None
+    total: int = 0
+    tax: int = 0
+    credit_applied: int = 0
+    carried_in: int = 0
+    carried_out: int = 0
+    amount_paid: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    payments: tuple[Payment, ...] = ()
+    collect_at: datetime | None = None
+    overdue_at: datetime | None = None
+    """When it turns overdue; None once that was noted, or where it is charged automatically."""
+    activates: bool = False
+    """Its first payment starts the subscription; until then that is `incomplete`."""
+    checkout_id: str | None = None
+    paid_at: datetime | None = None
+    closed_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def amount_due(self) -> int:
+        return self.total - self.credit_applied + self.carried_in - self.carried_out
+
+    @property
+    def amount_remaining(self) -> int:
+        return self.amount_due - self.amount_paid
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The latest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+
+def invoice_id(subscription_id: str, cause: Cause) -> str:
+    """The same subscription and cause always name the same invoice."""
+    return ids.child_id("inv", ids.customer_of(subscription_id), subscription_id, cause.kind, cause.reference)
+
+
+def cycle_cause(start: datetime) -> Cause:
+    return Cause(kind=CauseKind.CYCLE, reference=start.isoformat())
+
+
+def attempt_key(invoice: str, number: int) -> str:
+    """The processor's idempotency key for this attempt: nothing ephemeral in it."""
+    return f"charge:{invoice}:{number}"
+
+
+def payment_id(invoice: str, number: int) -> str:
+    """A payment born from an attempt: its invoice's id with the attempt's number, so no index is needed."""
+    return f"pay_{invoice.partition('_')[2]}_{number}"
+
+
+def invoice_of_payment(payment: str) -> str:
+    """The invoice in whose item the payment lives."""
+    return f"inv_{payment.partition('_')[2].partition('_')[0]}"

@@ -1,0 +1,123 @@
+"""Payments and the attempts to collect them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from chalicelib.domain.customer import PaymentMethod
+
+KEY_LIFETIME = timedelta(hours=20)
+"""How long a processor's idempotency key is trusted; older attempts are looked up, never replayed."""
+
+
+class DeclineKind(StrEnum):
+    """What a decline asks for: try again later, stop, or the customer's own hand."""
+
+    SOFT = "soft"
+    HARD = "hard"
+    NEEDS_CUSTOMER = "needs_customer"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decline:
+    """A definite no. `code` is the processor's decline code, `message` is fit for the customer."""
+
+    kind: DeclineKind
+    code: str
+    message: str = ""
+
+
+class Outcome(StrEnum):
+    """How a charge ended. UNKNOWN is neither paid nor declined: only a look-up settles it."""
+
+    SUCCEEDED = "succeeded"
+    PROCESSING = "processing"
+    DECLINED = "declined"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChargeResult:
+    """What the processor says of one charge.
+
+    `reference` is its payment's id, `charged` the minor units (of the invoice's currency) that it really moved
+    (differs from the asked amount only where the processor counts otherwise).
+    """
+
+    outcome: Outcome
+    reference: str | None = None
+    charge: str | None = None
+    charged: int = 0
+    method: PaymentMethod | None = None
+    decline: Decline | None = None
+
+
+class AttemptStatus(StrEnum):
+    IN_FLIGHT = "in_flight"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One try to collect an invoice, written down before the processor is called.
+
+    `key` is the processor's idempotency key: a function of invoice and number. `at` is business time;
+    `written_at` (machine time) is when the key was first used, which decides between replay and look-up;
+    `not_before` (machine time) holds back the next look at an unknown outcome, `tries` counts those looks.
+    `method` and `amount` are frozen: every repetition sends the same parameters.
+    """
+
+    number: int
+    key: str
+    amount: int
+    at: datetime
+    written_at: datetime
+    processor_customer: str
+    method: str
+    status: AttemptStatus = AttemptStatus.IN_FLIGHT
+    reference: str | None = None
+    charge: str | None = None
+    decline: Decline | None = None
+    settled_at: datetime | None = None
+    not_before: datetime | None = None
+    tries: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in (AttemptStatus.IN_FLIGHT, AttemptStatus.PROCESSING)
+
+    def key_expired(self, machine_now: datetime) -> bool:
+        return machine_now - self.written_at > KEY_LIFETIME
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Part of a payment that pays an invoice, in minor units of the payment's currency."""
+
+    invoice_id: str
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payment:
+    """Money received: a card charge, a debit, a transfer or a cheque, allocated wholly or partly.
+
+    A payment born from one invoice's attempt is stored inside that invoice's item; its id says so.
+    """
+
+    id: str
+    customer_id: str
+    amount: int
+    currency: str
+    at: datetime
+    kind: str
+    allocations: tuple[Allocation, ...]
+    reference: str | None = None
+    charge: str | None = None
+    method: PaymentMethod | None = None
+    refunded: int = 0

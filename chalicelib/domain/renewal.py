@@ -1,0 +1,219 @@
+"""What the clock does to a subscription: the next period, the end of a trial, a reminder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.domain import dunning
+from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
+from chalicelib.domain.catalog import Plan, TrialEnd
+from chalicelib.domain.collection import Instants, begin_attempt
+from chalicelib.domain.customer import Account, CollectionMethod, Terms
+from chalicelib.domain.decision import Decision
+from chalicelib.domain.invoice import InvoiceStatus, cycle_cause
+from chalicelib.domain.journal import Fact
+from chalicelib.domain.lifecycle import (
+    activated,
+    canceled,
+    full_period,
+    subscription_data,
+    with_first_period,
+)
+from chalicelib.domain.metrics import moved
+from chalicelib.domain.proration import Granularity
+from chalicelib.domain.schedule import next_reminder
+from chalicelib.domain.subscription import Item, ItemKind, Subscription
+
+LAPSED = "trial_lapsed"
+INVOICE_NET_DAYS = 14
+
+
+def renew(
+    subscription: Subscription,
+    account: Account,
+    *,
+    occasion: Occasion,
+    granularity: Granularity,
+    at: Instants,
+) -> Decision:
+    """The next period begins where the last one ended, however late this runs; its invoice opens.
+
+    One period a call. An invoice of a subscription in dunning waits for its turn in the run.
+    """
+    assert subscription.period is not None
+    term = subscription.term
+    if term.ends_at is not None and term.ends_at <= subscription.period.end and not term.auto_renew:
+        return _ended(subscription, "term_ended", at)
+    items = subscription.pending.items if subscription.pending is not None else subscription.items
+    cycle = subscription.cycle + 1
+    ahead = replace(
+        subscription, items=items, pending=None, cycle=cycle, period=full_period(subscription, cycle)
+    )
+    data = subscription_data(ahead)
+    return bill_period(
+        ahead,
+        account,
+        occasion=occasion,
+        granularity=granularity,
+        at=at,
+        facts=(Fact("subscription.renewed", ahead.id, data),),
+    )
+
+
+def end_trial(
+    subscription: Subscription,
+    account: Account,
+    *,
+    occasion: Occasion,
+    granularity: Granularity,
+    at: Instants,
+    fall_back: Plan | None = None,
+) -> Decision:
+    """The trial's end: the first paid period (re-anchored at the end), or what the plan says without a card.
+
+    `fall_back` is the free plan named by the trial, where it falls back to one.
+    """
+    trial = subscription.trial
+    assert trial is not None
+    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    if automatic and account.payment_method is None and subscription.plan.price is not None:
+        match trial.on_end:
+            case TrialEnd.CANCEL:
+                return _ended(subscription, LAPSED, at)
+            case TrialEnd.FALL_BACK:
+                return _fallen_back(subscription, fall_back, at)
+            case TrialEnd.INVOICE:
+                terms = Terms(method=CollectionMethod.SEND_INVOICE, net_days=INVOICE_NET_DAYS)
+                subscription = replace(subscription, terms=terms)
+    subscription = replace(subscription, anchor=trial.ends_at, cycle=0)
+    active, facts = activated(subscription, at.business)
+    period = full_period(active, 0)
+    converted = Fact("subscription.trial_converted", active.id, subscription_data(active))
+    return bill_period(
+        replace(active, period=period),
+        account,
+        occasion=occasion,
+        granularity=granularity,
+        at=at,
+        facts=(converted, *facts),
+    )
+
+
+def begin(
+    subscription: Subscription,
+    account: Account,
+    *,
+    occasion: Occasion,
+    granularity: Granularity,
+    at: Instants,
+) -> Decision:
+    """The first invoice of a draft subscription. Charged automatically it gates activation; sent, or when
+    nothing is due, the subscription is active at once.
+    """
+    started = Fact("subscription.created", subscription.id, subscription_data(subscription))
+    if subscription.plan.price is None:
+        active, facts = activated(subscription, at.business)
+        cause = f"begin:{subscription.id}:{subscription.anchor.isoformat()}"
+        return Decision(cause=cause, subscription=active, facts=(started, *facts))
+    gated = with_first_period(subscription)
+    return bill_period(
+        gated, account, occasion=occasion, granularity=granularity, at=at, facts=(started,), first=True
+    )
+
+
+def remind(subscription: Subscription, at: Instants) -> Decision | None:
+    """The reminder that is due for a trial, noted as sent; None when none is."""
+    trial = subscription.trial
+    reminder = next_reminder(trial, subscription.zone) if trial else None
+    if trial is None or reminder is None or reminder[1] > at.business:
+        return None
+    days = reminder[0]
+    data = {**subscription_data(subscription), "days_left": days, "trial_end": trial.ends_at.isoformat()}
+    return Decision(
+        cause=f"reminder:{subscription.id}:{trial.ends_at.isoformat()}:{days}",
+        subscription=replace(subscription, trial=replace(trial, reminded=(*trial.reminded, days))),
+        facts=(Fact("subscription.trial_will_end", subscription.id, data),),
+    )
+
+
+def bill_period(
+    subscription: Subscription,
+    account: Account,
+    *,
+    occasion: Occasion,
+    granularity: Granularity,
+    at: Instants,
+    facts: tuple[Fact, ...] = (),
+    first: bool = False,
+) -> Decision:
+    """Open the cycle invoice of the subscription's current period and write down its first attempt."""
+    opened = _cycle_invoice(subscription, account, occasion, granularity, activates=first)
+    invoice, extra = opened.invoice, opened.facts
+    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    if invoice.status is InvoiceStatus.OPEN and automatic:
+        if subscription.dunning is not None:
+            subscription = dunning.queued(subscription, invoice.id)
+        elif not first or account.payment_method is not None:
+            invoice = begin_attempt(invoice, opened.account, at)
+    if first and (invoice.status is InvoiceStatus.PAID or not automatic):
+        invoice = replace(invoice, activates=False)
+        subscription, more = activated(subscription, at.business)
+        extra += more
+    cause = f"cycle:{subscription.id}:{invoice.cause.reference}"
+    subscription, movements = moved(subscription, cause)
+    return Decision(
+        cause=cause,
+        account=opened.account,
+        subscription=subscription,
+        invoice=invoice,
+        facts=facts + extra,
+        postings=opened.postings,
+        movements=movements,
+    )
+
+
+def _cycle_invoice(
+    subscription: Subscription,
+    account: Account,
+    occasion: Occasion,
+    granularity: Granularity,
+    *,
+    activates: bool,
+) -> Opened:
+    assert subscription.period is not None
+    lines = recurring_lines(
+        subscription.items,
+        subscription.period,
+        full=full_period(subscription, subscription.cycle),
+        zone=subscription.zone,
+        granularity=granularity,
+    )
+    return open_invoice(
+        subscription,
+        account,
+        lines,
+        cause=cycle_cause(subscription.period.start),
+        period=subscription.period,
+        occasion=occasion,
+        activates=activates,
+    )
+
+
+def _ended(subscription: Subscription, reason: str, at: Instants) -> Decision:
+    ended, facts = canceled(subscription, at.business, reason)
+    cause = f"end:{subscription.id}:{at.business.isoformat()}"
+    ended, movements = moved(ended, cause)
+    return Decision(cause=cause, subscription=ended, facts=facts, movements=movements)
+
+
+def _fallen_back(subscription: Subscription, plan: Plan | None, at: Instants) -> Decision:
+    assert plan is not None, "a catalog whose trial falls back names the plan"
+    item = Item(id="plan", kind=ItemKind.PLAN, product=plan.id, name=plan.name, starts_at=at.business)
+    fallen = replace(subscription, items=(item,), interval=None, period=None)
+    active, facts = activated(fallen, at.business)
+    data = {**subscription_data(active), "from_plan": subscription.plan.product}
+    return Decision(
+        cause=f"trial_end:{subscription.id}:{at.business.isoformat()}",
+        subscription=active,
+        facts=(Fact("subscription.trial_lapsed", active.id, data), *facts),
+    )

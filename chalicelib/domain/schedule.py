@@ -1,0 +1,119 @@
+"""When each thing next wants attention, and why: the one place that feeds the due index.
+
+Everything here is derived from the thing itself, so a due row can be stale or missing and never wrong for long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import singledispatch
+
+from chalicelib.domain.calendar import add_days, day_start, local_day
+from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus, SignupSession, SignupStatus
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.subscription import Status, Subscription, Trial
+
+REMINDER_DAYS = (3, 1, 0)
+
+
+class DueKind(StrEnum):
+    """What falls due. At the same instant the earlier in this list goes first."""
+
+    CHECKOUT = "checkout"
+    COLLECT = "collect"
+    DUNNING = "dunning"
+    TRIAL_REMINDER = "trial_reminder"
+    CANCELLATION = "cancellation"
+    TRIAL_END = "trial_end"
+    RENEWAL = "renewal"
+    RELEASE = "release"
+    OVERDUE = "overdue"
+    ABANDON = "abandon"
+
+
+_ORDER = {kind: position for position, kind in enumerate(DueKind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The next instant (business time) at which something wants attention, and why."""
+
+    at: datetime
+    kind: DueKind
+
+    @property
+    def rank(self) -> tuple[datetime, int]:
+        return (self.at, _ORDER[self.kind])
+
+
+@singledispatch
+def next_due(thing: object) -> Due | None:
+    """The earliest thing due for `thing`, or None when it rests. Types without a clock never wake."""
+    return None
+
+
+@next_due.register
+def _(subscription: Subscription) -> Due | None:
+    return min(_subscription_dues(subscription), key=lambda due: due.rank, default=None)
+
+
+@next_due.register
+def _(invoice: Invoice) -> Due | None:
+    if invoice.status is not InvoiceStatus.OPEN:
+        return None
+    dues = []
+    if invoice.collect_at is not None:
+        dues.append(Due(invoice.collect_at, DueKind.COLLECT))
+    if invoice.overdue_at is not None:
+        dues.append(Due(invoice.overdue_at, DueKind.OVERDUE))
+    return min(dues, key=lambda due: due.rank, default=None)
+
+
+@next_due.register
+def _(session: CheckoutSession) -> Due | None:
+    return Due(session.release_at, DueKind.CHECKOUT) if session.status is CheckoutStatus.OPEN else None
+
+
+@next_due.register
+def _(session: SignupSession) -> Due | None:
+    return Due(session.abandon_at, DueKind.ABANDON) if session.status is SignupStatus.OPEN else None
+
+
+def reminder_at(trial: Trial, days_before: int, zone: str) -> datetime:
+    """When the reminder so many days before goes out: at the end's wall time; on the day itself, at midnight."""
+    if days_before == 0:
+        return day_start(local_day(trial.ends_at, zone), zone)
+    return add_days(trial.ends_at, -days_before, zone)
+
+
+def next_reminder(trial: Trial, zone: str) -> tuple[int, datetime] | None:
+    """The next reminder not yet sent and not before the trial's start: (days before the end, instant)."""
+    for days in REMINDER_DAYS:
+        at = reminder_at(trial, days, zone)
+        if days not in trial.reminded and at > trial.started_at:
+            return days, at
+    return None
+
+
+def _subscription_dues(subscription: Subscription) -> Iterator[Due]:
+    if subscription.status is Status.INCOMPLETE:
+        if subscription.release_at is not None:
+            yield Due(subscription.release_at, DueKind.RELEASE)
+        return
+    if not subscription.is_running:
+        return
+    if subscription.cancellation is not None:
+        yield Due(subscription.cancellation.at, DueKind.CANCELLATION)
+    if subscription.status is Status.TRIALING and subscription.trial is not None:
+        yield Due(subscription.trial.ends_at, DueKind.TRIAL_END)
+        reminder = next_reminder(subscription.trial, subscription.zone)
+        if reminder is not None:
+            yield Due(reminder[1], DueKind.TRIAL_REMINDER)
+        return
+    if subscription.dunning is not None and subscription.dunning.next_at is not None:
+        yield Due(subscription.dunning.next_at, DueKind.DUNNING)
+    if subscription.period is not None and subscription.status in (Status.ACTIVE, Status.PAST_DUE):
+        yield Due(subscription.period.end, DueKind.RENEWAL)
