@@ -1,0 +1,74 @@
+"""Fakes of the other ports: they record what they were asked, for tests to look at and to hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.application.ports import DueRow, Letter, ProcessorNotice, Store
+from chalicelib.application.records import catalog_key
+from chalicelib.domain.catalog import Catalog
+from chalicelib.domain.errors import NotFoundError
+
+
+class MemoryQueues:
+    """Lists instead of queues; a test takes from them as a worker would."""
+
+    def __init__(self) -> None:
+        self.due_rows: list[DueRow] = []
+        self.processor_notices: list[ProcessorNotice] = []
+        self.letters: list[Letter] = []
+        self.advances: list[tuple[str, str]] = []
+
+    def due(self, rows: Sequence[DueRow]) -> None:
+        self.due_rows.extend(rows)
+
+    def notices(self, notices: Sequence[ProcessorNotice]) -> None:
+        self.processor_notices.extend(notices)
+
+    def mail(self, messages: Sequence[Letter]) -> None:
+        self.letters.extend(messages)
+
+    def wake_advance(self, env: str, advance_id: str) -> None:
+        self.advances.append((env, advance_id))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """A mail as it went out."""
+
+    to: str
+    subject: str
+    html: str
+    text: str
+    reference: str
+
+
+class MemoryMailer:
+    """Keeps every mail sent, in order."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+
+    def send(self, *, to: str, subject: str, html: str, text: str, reference: str) -> None:
+        self.sent.append(Sent(to=to, subject=subject, html=html, text=text, reference=reference))
+
+
+class MemoryCatalogs:
+    """Catalog versions read once from the store; `reads` counts how often that was needed."""
+
+    def __init__(self, store: Store) -> None:
+        self.reads = 0
+        self._store = store
+        self._known: dict[tuple[str, int], Catalog] = {}
+
+    def version(self, env: str, version: int) -> Catalog:
+        """NotFoundError when it was never published."""
+        known = self._known.get((env, version))
+        if known is None:
+            self.reads += 1
+            known = self._store.get(catalog_key(env, version))
+            if known is None:
+                raise NotFoundError("no such catalog version", id=str(version))
+            self._known[env, version] = known
+        return known
