@@ -1,0 +1,234 @@
+"""The catalog as people write it: one JSON document, read into a `Catalog` and written back from one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict
+
+from chalicelib.domain.calendar import Interval, IntervalUnit
+from chalicelib.domain.catalog import AddOn, Catalog, Party, Plan, Price, SoldBy, TrialEnd, TrialTerms
+from chalicelib.domain.pricing import PricingModel, Rate
+from chalicelib.domain.proration import Granularity
+
+DEFAULT_CURRENCY: Final = "USD"
+
+
+class TierDocument(TypedDict, total=False):
+    up_to: int | None
+    unit_amount: str
+    flat_amount: str
+
+
+class PriceDocument(TypedDict, total=False):
+    """`unit_amount` in minor units. Tiers, packages and meters have their place although none is sold yet."""
+
+    id: str | None
+    interval: str
+    interval_count: int
+    currency: str
+    model: str
+    unit_amount: str | None
+    tiers: Sequence[TierDocument]
+    package_size: int
+    billing_unit: int
+    included: int
+    meter: str | None
+
+
+class TrialDocument(TypedDict, total=False):
+    days: int
+    card_required: bool
+    on_end: str
+    fall_back_plan: str | None
+
+
+class ProductDocument(TypedDict, total=False):
+    """What plans and add-ons have in common."""
+
+    id: str
+    name: str
+    description: str
+    features: Sequence[str]
+    quotas: Mapping[str, int | None]
+    prices: Sequence[PriceDocument]
+
+
+class PlanDocument(ProductDocument, total=False):
+    rank: int
+    sold_by: str
+    public: bool
+    per_seat: bool
+    trial: TrialDocument | None
+
+
+class AddOnDocument(ProductDocument, total=False):
+    plans: Sequence[str]
+
+
+class SellerDocument(TypedDict, total=False):
+    name: str
+    email: str
+    address: Sequence[str]
+    country: str
+    tax_ids: Sequence[str]
+
+
+class CatalogDocument(TypedDict, total=False):
+    default_currency: str
+    proration: str
+    seller: SellerDocument
+    labels: Mapping[str, str]
+    plans: Sequence[PlanDocument]
+    add_ons: Sequence[AddOnDocument]
+
+
+def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
+    """The catalog that a document describes. The document keeps the rules already: `catalog_rules` sees to it."""
+    return Catalog(
+        version=version,
+        default_currency=document.get("default_currency", DEFAULT_CURRENCY),
+        plans=tuple(_plan(plan) for plan in document["plans"]),
+        add_ons=tuple(_add_on(add_on) for add_on in document.get("add_ons", ())),
+        proration=Granularity(document.get("proration", Granularity.DAY)),
+        seller=_seller(document.get("seller", {})),
+        labels=dict(document.get("labels", {})),
+    )
+
+
+def write_catalog(catalog: Catalog) -> dict[str, Any]:
+    """The whole document, defaults spelled out; building it again gives the same catalog."""
+    seller = catalog.seller
+    return {
+        "default_currency": catalog.default_currency,
+        "proration": str(catalog.proration),
+        "seller": {
+            "name": seller.name,
+            "email": seller.email,
+            "address": list(seller.address),
+            "country": seller.country,
+            "tax_ids": list(seller.tax_ids),
+        },
+        "labels": dict(catalog.labels),
+        "plans": [_written_plan(plan) for plan in catalog.plans],
+        "add_ons": [{**_written_product(add_on), "plans": list(add_on.plans)} for add_on in catalog.add_ons],
+    }
+
+
+def price_id(product: str, price: PriceDocument) -> str:
+    """The price's own id, or the one it gets without: `pro_month_usd`, a quarter `pro_3month_usd`."""
+    count = price.get("interval_count", 1)
+    interval = price["interval"] if count == 1 else f"{count}{price['interval']}"
+    return price.get("id") or f"{product}_{interval}_{price['currency'].lower()}"
+
+
+def _plan(plan: PlanDocument) -> Plan:
+    trial = plan.get("trial")
+    return Plan(
+        id=plan["id"],
+        name=plan["name"],
+        rank=plan["rank"],
+        description=plan.get("description", ""),
+        sold_by=SoldBy(plan.get("sold_by", SoldBy.SELF_SERVE)),
+        public=plan.get("public", True),
+        per_seat=plan.get("per_seat", False),
+        features=tuple(plan.get("features", ())),
+        quotas=dict(plan.get("quotas", {})),
+        prices=_prices(plan),
+        trial=_trial(trial) if trial else None,
+    )
+
+
+def _add_on(add_on: AddOnDocument) -> AddOn:
+    return AddOn(
+        id=add_on["id"],
+        name=add_on["name"],
+        description=add_on.get("description", ""),
+        features=tuple(add_on.get("features", ())),
+        quotas=dict(add_on.get("quotas", {})),
+        prices=_prices(add_on),
+        plans=tuple(add_on.get("plans", ())),
+    )
+
+
+def _prices(product: ProductDocument) -> tuple[Price, ...]:
+    return tuple(_price(product["id"], price) for price in product.get("prices", ()))
+
+
+def _price(product: str, price: PriceDocument) -> Price:
+    return Price(
+        id=price_id(product, price),
+        plan=product,
+        currency=price["currency"],
+        interval=Interval(IntervalUnit(price["interval"]), price.get("interval_count", 1)),
+        rate=Rate(PricingModel(price["model"]), price.get("unit_amount")),
+    )
+
+
+def _trial(trial: TrialDocument) -> TrialTerms:
+    return TrialTerms(
+        days=trial["days"],
+        card_required=trial.get("card_required", False),
+        on_end=TrialEnd(trial.get("on_end", TrialEnd.CANCEL)),
+        fall_back_plan=trial.get("fall_back_plan"),
+    )
+
+
+def _seller(seller: SellerDocument) -> Party:
+    return Party(
+        name=seller.get("name", ""),
+        email=seller.get("email", ""),
+        address=tuple(seller.get("address", ())),
+        country=seller.get("country", ""),
+        tax_ids=tuple(seller.get("tax_ids", ())),
+    )
+
+
+def _written_plan(plan: Plan) -> dict[str, Any]:
+    return {
+        **_written_product(plan),
+        "rank": plan.rank,
+        "sold_by": str(plan.sold_by),
+        "public": plan.public,
+        "per_seat": plan.per_seat,
+        "trial": _written_trial(plan.trial) if plan.trial else None,
+    }
+
+
+def _written_product(product: Plan | AddOn) -> dict[str, Any]:
+    return {
+        "id": product.id,
+        "name": product.name,
+        "description": product.description,
+        "features": list(product.features),
+        "quotas": dict(product.quotas),
+        "prices": [_written_price(price) for price in product.prices],
+    }
+
+
+def _written_trial(trial: TrialTerms) -> dict[str, Any]:
+    return {
+        "days": trial.days,
+        "card_required": trial.card_required,
+        "on_end": str(trial.on_end),
+        "fall_back_plan": trial.fall_back_plan,
+    }
+
+
+def _written_price(price: Price) -> dict[str, Any]:
+    rate = price.rate
+    return {
+        "id": price.id,
+        "interval": str(price.interval.unit),
+        "interval_count": price.interval.count,
+        "currency": price.currency,
+        "model": str(rate.model),
+        "unit_amount": rate.unit_amount,
+        "tiers": [
+            {"up_to": tier.up_to, "unit_amount": tier.unit_amount, "flat_amount": tier.flat_amount}
+            for tier in rate.tiers
+        ],
+        "package_size": rate.package_size,
+        "billing_unit": rate.billing_unit,
+        "included": rate.included,
+        "meter": None,
+    }

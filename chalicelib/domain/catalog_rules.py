@@ -1,0 +1,271 @@
+"""What a catalog must keep to be published. Every breach is found at once and named by its path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from chalicelib.domain import contact
+from chalicelib.domain.calendar import Interval
+from chalicelib.domain.catalog import Catalog, SoldBy, TrialEnd
+from chalicelib.domain.catalog_document import (
+    DEFAULT_CURRENCY,
+    CatalogDocument,
+    PlanDocument,
+    PriceDocument,
+    ProductDocument,
+    SellerDocument,
+    TrialDocument,
+    build_catalog,
+    price_id,
+)
+from chalicelib.domain.currencies import is_currency
+from chalicelib.domain.errors import InvalidDocumentError, Problem, ValidationError
+from chalicelib.domain.money import parse_unit_amount
+from chalicelib.domain.pricing import PricingModel
+
+SOLD_MODELS: Final = frozenset({PricingModel.FLAT, PricingModel.PER_UNIT})
+TRIAL_DAYS: Final = range(1, 91)
+_NAME: Final = re.compile(r"[a-z0-9]+(?:[_.-][a-z0-9]+)*")
+_LONGEST_NAME: Final = 64
+
+
+def read_catalog(document: CatalogDocument, *, version: int) -> Catalog:
+    """The document as version `version`. InvalidDocumentError holds everything that is wrong with it.
+
+    Expects the document's shape (names, JSON types, enumerations) to be right: that is checked at the edge.
+    """
+    problems = problems_in(document)
+    if problems:
+        breaks = "one rule" if len(problems) == 1 else f"{len(problems)} rules"
+        raise InvalidDocumentError(f"the catalog breaks {breaks}", problems)
+    return build_catalog(document, version=version)
+
+
+def problems_in(document: CatalogDocument) -> tuple[Problem, ...]:
+    """Every breach, in the document's order."""
+    plans, add_ons = document["plans"], document.get("add_ons", ())
+    default = document.get("default_currency", DEFAULT_CURRENCY)
+    return (
+        *_currency(default, "default_currency"),
+        *_seller(document.get("seller", {})),
+        *(problem for index, plan in enumerate(plans) for problem in _plan(plan, f"plans[{index}]", default)),
+        *(
+            problem
+            for index, add_on in enumerate(add_ons)
+            for problem in _product(add_on, f"add_ons[{index}]", default)
+        ),
+        *_across(document),
+    )
+
+
+def _across(document: CatalogDocument) -> Iterator[Problem]:
+    plans, add_ons = document["plans"], document.get("add_ons", ())
+    if not any(plan.get("public", True) for plan in plans):
+        yield Problem("plans", "a catalog has at least one public plan", "add a plan")
+    products = [(f"plans[{index}]", plan["id"]) for index, plan in enumerate(plans)]
+    products += [(f"add_ons[{index}]", add_on["id"]) for index, add_on in enumerate(add_ons)]
+    yield from _repeated(((f"{path}.id", id_) for path, id_ in products), "the id {} is used by {}")
+    ranks = ((f"plans[{index}].rank", plan["rank"]) for index, plan in enumerate(plans))
+    yield from _repeated(ranks, "the rank {} is used by {}", "give every plan its own rank")
+    yield from _repeated(_price_ids(document), "the price id {} is used by {}")
+    free = {plan["id"] for plan in plans if _is_free(plan)}
+    for index, plan in enumerate(plans):
+        yield from _fall_back(plan, f"plans[{index}].trial.fall_back_plan", free)
+    known = {plan["id"] for plan in plans}
+    for index, add_on in enumerate(add_ons):
+        for place, plan_id in enumerate(add_on.get("plans", ())):
+            if plan_id not in known:
+                yield _unknown_plan(f"add_ons[{index}].plans[{place}]", plan_id, known)
+
+
+def _plan(plan: PlanDocument, path: str, default: str) -> Iterator[Problem]:
+    yield from _product(plan, path, default)
+    sold_by, prices = plan.get("sold_by", SoldBy.SELF_SERVE), plan.get("prices", ())
+    if sold_by == SoldBy.SALES_ASSISTED and not prices:
+        yield Problem(
+            f"{path}.prices",
+            "a sales-assisted plan publishes a price",
+            "add a price, or make the plan quote_only",
+        )
+    if plan.get("per_seat", False):
+        for index, price in enumerate(prices):
+            if price["model"] == PricingModel.FLAT:
+                yield Problem(
+                    f"{path}.prices[{index}].model",
+                    "a flat price ignores the seats of a per-seat plan",
+                    "use per_unit",
+                )
+    trial = plan.get("trial")
+    if trial:
+        yield from _trial(trial, f"{path}.trial", sellable=bool(prices) and sold_by != SoldBy.QUOTE_ONLY)
+
+
+def _product(product: ProductDocument, path: str, default: str) -> Iterator[Problem]:
+    yield from _name(product["id"], f"{path}.id")
+    if not product["name"].strip():
+        yield Problem(f"{path}.name", "people need a name to read", "give the name shown on the price list")
+    features = [(f"{path}.features[{index}]", name) for index, name in enumerate(product.get("features", ()))]
+    for place, name in features:
+        yield from _name(name, place)
+    yield from _repeated(features, "the feature {} is listed at {}")
+    for name, limit in product.get("quotas", {}).items():
+        yield from _name(name, f"{path}.quotas.{name}")
+        if limit is not None and limit < 0:
+            yield Problem(
+                f"{path}.quotas.{name}", f"a quota cannot be {limit}", "use 0 or more, or null for unlimited"
+            )
+    yield from _prices(product.get("prices", ()), path, default)
+    if path.startswith("add_ons") and not product.get("prices"):
+        yield Problem(f"{path}.prices", "an add-on has at least one price", "add a price")
+
+
+def _prices(prices: Sequence[PriceDocument], path: str, default: str) -> Iterator[Problem]:
+    for index, price in enumerate(prices):
+        yield from _price(price, f"{path}.prices[{index}]")
+    if prices and not any(price["currency"] == default for price in prices):
+        yield Problem(
+            f"{path}.prices",
+            f"there is no price in {default}, to which price lists fall back",
+            f"add a price in {default}",
+        )
+    offers = (
+        (
+            f"{path}.prices[{index}]",
+            f"{price.get('interval_count', 1)} {price['interval']} in {price['currency']}",
+        )
+        for index, price in enumerate(prices)
+    )
+    yield from _repeated(offers, "the price per {} is already given at {}")
+
+
+def _price(price: PriceDocument, path: str) -> Iterator[Problem]:
+    yield from _currency(price["currency"], f"{path}.currency")
+    yield from _checked(
+        lambda: Interval.of(price["interval"], price.get("interval_count", 1)), f"{path}.interval_count"
+    )
+    own_id = price.get("id")
+    if own_id:
+        yield from _name(own_id, f"{path}.id")
+    if price["model"] in SOLD_MODELS:
+        yield from _amount(price, path)
+    else:
+        yield _not_sold(f"{path}.model", f"the model {price['model']}", "use flat or per_unit")
+    unsold = {
+        "tiers": bool(price.get("tiers")),
+        "package_size": price.get("package_size", 1) != 1,
+        "billing_unit": price.get("billing_unit", 1) != 1,
+        "included": price.get("included", 0) != 0,
+        "meter": bool(price.get("meter")),
+    }
+    for name, is_used in unsold.items():
+        if is_used:
+            yield _not_sold(f"{path}.{name}", f"{name}", f"leave {name} out")
+
+
+def _amount(price: PriceDocument, path: str) -> Iterator[Problem]:
+    text = price.get("unit_amount")
+    if text is None:
+        yield Problem(
+            f"{path}.unit_amount", "a price needs its unit_amount", 'send minor units, such as "1900"'
+        )
+        return
+    problems = tuple(_checked(lambda: parse_unit_amount(text), f"{path}.unit_amount"))
+    yield from problems
+    if not problems and parse_unit_amount(text) == 0:
+        yield Problem(
+            f"{path}.unit_amount", "a price is above zero", "leave the prices out to make a plan free"
+        )
+
+
+def _trial(trial: TrialDocument, path: str, *, sellable: bool) -> Iterator[Problem]:
+    if not sellable:
+        yield Problem(path, "only a plan with a published price can be tried", "leave the trial out")
+    if trial["days"] not in TRIAL_DAYS:
+        yield Problem(f"{path}.days", f"a trial lasts 1 to 90 days, not {trial['days']}", "use 1 to 90")
+    falls_back, named = trial.get("on_end") == TrialEnd.FALL_BACK, trial.get("fall_back_plan")
+    if falls_back and not named:
+        yield Problem(
+            f"{path}.fall_back_plan", "falling back needs a plan to fall back to", "name a free plan"
+        )
+    if named and not falls_back:
+        yield Problem(f"{path}.on_end", "a fall-back plan is named, but not used", "use on_end: fall_back")
+
+
+def _fall_back(plan: PlanDocument, path: str, free: set[str]) -> Iterator[Problem]:
+    named = (plan.get("trial") or {}).get("fall_back_plan")
+    if named and named not in free:
+        known = ", ".join(sorted(free)) or "there is none yet"
+        yield Problem(
+            path, f"{named!r} is not a free plan", f"name a self-serve plan without prices: {known}"
+        )
+
+
+def _is_free(plan: PlanDocument) -> bool:
+    return not plan.get("prices") and plan.get("sold_by", SoldBy.SELF_SERVE) == SoldBy.SELF_SERVE
+
+
+def _seller(seller: SellerDocument) -> Iterator[Problem]:
+    if not seller.get("name", "").strip():
+        yield Problem("seller.name", "invoices need the seller's name", "give your firm's legal name")
+    email, country = seller.get("email"), seller.get("country")
+    if email:
+        yield from _checked(lambda: contact.email_address(email, field="email"), "seller.email")
+    if country:
+        yield from _checked(lambda: contact.country_code(country, field="country"), "seller.country")
+        if country != country.upper():
+            yield Problem("seller.country", "a country code is upper case", f"use {country.upper()}")
+
+
+def _currency(code: str, path: str) -> Iterator[Problem]:
+    if not is_currency(code):
+        yield Problem(
+            path, f"{code!r} is not an ISO 4217 currency code", "use an upper-case code such as USD"
+        )
+
+
+def _name(text: str, path: str) -> Iterator[Problem]:
+    if len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
+        yield Problem(
+            path,
+            f"{text!r} is not a name that programs can use",
+            f"use up to {_LONGEST_NAME} lower-case letters and digits, joined by _ . or -",
+        )
+
+
+def _price_ids(document: CatalogDocument) -> Iterator[tuple[str, str]]:
+    products = {"plans": document["plans"], "add_ons": document.get("add_ons", ())}
+    for kind, listed in products.items():
+        for index, product in enumerate(listed):
+            # Two offers of one interval and currency are reported as such, not as two equal ids made from them.
+            made = {price_id(product["id"], price): at for at, price in enumerate(product.get("prices", ()))}
+            for place, price in enumerate(product.get("prices", ())):
+                name = price_id(product["id"], price)
+                if price.get("id") or made[name] == place:
+                    yield f"{kind}[{index}].prices[{place}].id", name
+
+
+def _repeated(
+    values: Iterable[tuple[str, object]], message: str, fix: str = "give each its own"
+) -> Iterator[Problem]:
+    first: dict[object, str] = {}
+    for path, value in values:
+        if value in first:
+            yield Problem(path, message.format(value, first[value]), fix)
+        first.setdefault(value, path)
+
+
+def _unknown_plan(path: str, plan_id: str, known: set[str]) -> Problem:
+    return Problem(path, f"there is no plan {plan_id!r}", f"use one of: {', '.join(sorted(known))}")
+
+
+def _not_sold(path: str, what: str, fix: str) -> Problem:
+    return Problem(path, f"not sold yet: {what}", fix)
+
+
+def _checked(check: Callable[[], object], path: str) -> Iterator[Problem]:
+    try:
+        check()
+    except ValidationError as error:
+        yield Problem(path, error.message, error.fix)
