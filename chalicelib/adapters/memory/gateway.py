@@ -1,0 +1,427 @@
+"""A payment processor in memory that keeps the `Gateway` contract, with scripted outcomes and faults.
+
+Methods answer as their name says (`pm_card_visa` pays, `pm_card_lost` is refused for good, …; `BEHAVIOURS`),
+`behave` changes one at run time, `script` decides about the next calls:
+
+    gateway = MemoryGateway()
+    card = gateway.attach_method(gateway.ensure_customer("live", customer), "pm_card_visa")
+    gateway.behave(card.id, "insufficient_funds")       # from now on
+    gateway.script(["lost_after_charge", "unavailable"])  # the next two charges
+    gateway.script(["unavailable"], on="refund")
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from chalicelib.adapters.stripe import currencies
+from chalicelib.adapters.stripe.declines import decline
+from chalicelib.adapters.stripe.errors import GatewayMisuseError, KeyReusedError
+from chalicelib.application.ports import (
+    ChargeRequest,
+    CheckoutPage,
+    CheckoutRequest,
+    CheckoutState,
+    ProcessorNotice,
+    RefundRequest,
+)
+from chalicelib.domain.customer import Customer, PaymentMethod
+from chalicelib.domain.errors import GatewayUnavailableError
+from chalicelib.domain.payment import ChargeResult, Decline, DeclineKind, Outcome
+
+BEHAVIOURS = {
+    "pm_card_visa": "ok",
+    "pm_card_mastercard": "ok",
+    "pm_card_amex": "ok",
+    "pm_card_chargeCustomerFail": "generic_decline",
+    "pm_card_insufficient_funds": "insufficient_funds",
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
+    "pm_card_lost": "lost_card",
+    "pm_card_visa_chargeDeclinedLostCard": "lost_card",
+    "pm_card_authenticationRequired": "authentication_required",
+    "pm_debit_processing": "processing",
+    "pm_sepaDebit": "processing",
+}
+"""Method name → `ok`, `processing`, or a decline code. Any other name that starts with `pm_` pays."""
+
+_ALIASES = {"decline": "generic_decline", "needs_customer": "authentication_required", "hard": "lost_card"}
+_FAULTS = {"unavailable", "lost_after_charge", "lost_before_charge"}
+_PAGE = 100
+
+
+@dataclass(slots=True)
+class Charged:
+    """A payment as the processor holds it; `amount` is what it really moves, in our minor units."""
+
+    reference: str
+    request: ChargeRequest | CheckoutRequest
+    customer: str
+    currency: str
+    amount: int
+    result: ChargeResult
+    refunded: int = 0
+
+
+@dataclass(slots=True)
+class HostedPage:
+    request: CheckoutRequest
+    page: CheckoutPage
+    state: CheckoutState
+    payment: Charged | None = None
+
+
+@dataclass(slots=True)
+class _Answered:
+    params: Any
+    answer: Any
+
+
+@dataclass(slots=True)
+class _Method:
+    owner: str
+    method: PaymentMethod
+    behaviour: str
+
+
+@dataclass(slots=True)
+class MemoryGateway:
+    """Thread-safe. `calls` counts every call by name, `payments` has every payment ever begun."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    calls: Counter[str] = field(default_factory=Counter)
+    customers: dict[str, str] = field(default_factory=dict)
+    methods: dict[str, _Method] = field(default_factory=dict)
+    payments: dict[str, Charged] = field(default_factory=dict)
+    pages: dict[str, HostedPage] = field(default_factory=dict)
+    refunds: dict[str, RefundRequest] = field(default_factory=dict)
+    notices: list[ProcessorNotice] = field(default_factory=list)
+    _answers: dict[str, _Answered] = field(default_factory=dict)
+    _scripts: dict[str, list[str]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    # The port
+
+    def ensure_customer(self, env: str, customer: Customer) -> str:
+        with self._lock:
+            self._begin("ensure_customer")
+            reference = f"cus_mem_{env}_{customer.id}"
+            self.customers[reference] = customer.id
+            return reference
+
+    def charge(self, request: ChargeRequest) -> ChargeResult:
+        with self._lock:
+            fault = self._begin("charge", lossy=True)
+            if fault == "lost_before_charge":
+                return ChargeResult(outcome=Outcome.UNKNOWN)
+            params = (replace(request, attempt=_frozen(request)), "charge")
+            result: ChargeResult = self._once(
+                f"charge:{request.attempt.key}", params, lambda: self._pay(request)
+            )
+            if fault == "lost_after_charge":
+                return ChargeResult(outcome=Outcome.UNKNOWN)
+            return result
+
+    def find_charge(self, request: ChargeRequest) -> ChargeResult | None:
+        with self._lock:
+            self._begin("find_charge")
+            payment = self._payment_of(request)
+            return payment.result if payment else None
+
+    def cancel_charge(self, request: ChargeRequest) -> ChargeResult | None:
+        with self._lock:
+            self._begin("cancel_charge")
+            payment = self._payment_of(request)
+            if payment is None:
+                return None
+            if payment.result.outcome is Outcome.DECLINED:
+                self._cancel(payment)
+            return payment.result
+
+    def refund(self, request: RefundRequest) -> str:
+        with self._lock:
+            self._begin("refund")
+            reference: str = self._once(f"refund:{request.key}", request, lambda: self._give_back(request))
+            return reference
+
+    def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
+        with self._lock:
+            self._begin("open_checkout")
+            self._require_customer(request.processor_customer)
+            if sum(item.amount for item in request.items) != request.amount:
+                raise GatewayMisuseError("the page's items do not add up to its amount")
+            page: CheckoutPage = self._once(f"checkout:{request.key}", request, lambda: self._open(request))
+            return page
+
+    def checkout(self, reference: str) -> CheckoutState:
+        with self._lock:
+            self._begin("checkout")
+            return self._page(reference).state
+
+    def close_checkout(self, reference: str) -> CheckoutState:
+        with self._lock:
+            self._begin("close_checkout")
+            page = self._page(reference)
+            if not page.state.complete:
+                self._expire(page)
+            return page.state
+
+    def attach_method(self, processor_customer: str, method: str) -> PaymentMethod:
+        with self._lock:
+            self._begin("attach_method")
+            self._require_customer(processor_customer)
+            known = self.methods.get(method)
+            if known is not None:
+                if known.owner != processor_customer:
+                    raise GatewayMisuseError("the payment method belongs to another customer")
+                return known.method
+            return self._attach(processor_customer, method).method
+
+    def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:
+        with self._lock:
+            self._begin("notices_since")
+            matching = [notice for notice in self.notices if notice.created >= since]
+            end = len(matching) - int(cursor or 0)
+            start = max(end - _PAGE, 0)
+            return matching[start:end], str(len(matching) - start) if start else None
+
+    def minimum(self, currency: str) -> int:
+        return currencies.minimum(currency)
+
+    # What a test does and looks at
+
+    def behave(self, method: str, behaviour: str) -> None:
+        """From now on `method` (its id) answers `ok`, `processing`, `decline`, or any decline code."""
+        with self._lock:
+            self.methods[method].behaviour = _ALIASES.get(behaviour, behaviour)
+
+    def script(self, faults: Iterable[str], *, on: str = "charge") -> None:
+        """What happens to the next calls of `on`, one step per call; `ok` lets one through."""
+        steps = list(faults)
+        unknown = set(steps) - _FAULTS - {"ok"}
+        if unknown:
+            raise ValueError(f"no such fault: {sorted(unknown)}")
+        with self._lock:
+            self._scripts.setdefault(on, []).extend(steps)
+
+    def detach(self, method: str) -> None:
+        """As if the customer's bank or another system had removed the card."""
+        with self._lock:
+            del self.methods[method]
+
+    def expire_keys(self) -> None:
+        """Forget every idempotency key, as the processor does after a day."""
+        with self._lock:
+            self._answers.clear()
+
+    def settle(self, reference: str, behaviour: str = "ok") -> None:
+        """End a payment that is processing, or that waits for its customer's confirmation."""
+        with self._lock:
+            payment = self.payments[reference]
+            if payment.result.outcome is Outcome.SUCCEEDED:
+                raise ValueError(f"{reference} has succeeded already")
+            self._decide(payment, _ALIASES.get(behaviour, behaviour))
+
+    def pay_checkout(self, reference: str, method: str = "pm_card_visa") -> CheckoutState:
+        """The customer pays (or saves a card) on the hosted page; a declined card leaves the page open."""
+        with self._lock:
+            page = self._page(reference)
+            if page.state.complete or not page.state.payable:
+                raise ValueError(f"{reference} is closed")
+            saved = self._attach(page.request.processor_customer, method)
+            self._pay_page(page, saved)
+            return page.state
+
+    def totals(self, currency: str) -> int:
+        """What succeeded payments took, in minor units, refunds not subtracted."""
+        return sum(payment.amount for payment in self._succeeded() if payment.currency == currency)
+
+    def refunded(self, currency: str) -> int:
+        return sum(payment.refunded for payment in self.payments.values() if payment.currency == currency)
+
+    def charges(self, invoice_id: str | None = None) -> list[Charged]:
+        """Succeeded payments, of one invoice or all."""
+        return [p for p in self._succeeded() if invoice_id is None or p.request.invoice_id == invoice_id]
+
+    # How it works
+
+    def _begin(self, call: str, *, lossy: bool = False) -> str | None:
+        self.calls[call] += 1
+        steps = self._scripts.get(call)
+        fault = steps.pop(0) if steps else None
+        if fault == "unavailable" or (fault in _FAULTS and not lossy):
+            raise GatewayUnavailableError("the payment provider cannot be reached")
+        return fault
+
+    def _once(self, key: str, params: Any, act: Callable[[], Any]) -> Any:
+        known = self._answers.get(key)
+        if known is None:
+            known = self._answers[key] = _Answered(params, act())
+        if known.params != params:
+            raise KeyReusedError("this idempotency key was used with other parameters")
+        return known.answer
+
+    def _pay(self, request: ChargeRequest) -> ChargeResult:
+        attempt = request.attempt
+        self._require_customer(attempt.processor_customer)
+        self._require_chargeable(attempt.amount, request.currency)
+        held = self.methods.get(attempt.method)
+        if held is None or held.owner != attempt.processor_customer:
+            return ChargeResult(outcome=Outcome.DECLINED, decline=decline("payment_method_missing"))
+        payment = self._new_payment(request, attempt.processor_customer, request.currency, attempt.amount)
+        payment.result = replace(payment.result, method=held.method)
+        self._decide(payment, held.behaviour)
+        return payment.result
+
+    def _new_payment(
+        self, request: ChargeRequest | CheckoutRequest, customer: str, currency: str, amount: int
+    ) -> Charged:
+        reference = f"pi_mem_{len(self.payments) + 1}"
+        moved = currencies.from_stripe(currencies.to_stripe(amount, currency), currency)
+        empty = ChargeResult(outcome=Outcome.UNKNOWN, reference=reference)
+        payment = Charged(reference, request, customer, currency, moved, empty)
+        self.payments[reference] = payment
+        return payment
+
+    def _decide(self, payment: Charged, behaviour: str) -> None:
+        outcome, refusal, charge, charged = Outcome.DECLINED, None, None, 0
+        if behaviour == "ok":
+            outcome, charge, charged = (
+                Outcome.SUCCEEDED,
+                payment.reference.replace("pi_", "ch_"),
+                payment.amount,
+            )
+        elif behaviour == "processing":
+            outcome = Outcome.PROCESSING
+        else:
+            refusal = decline(behaviour)
+        payment.result = replace(
+            payment.result, outcome=outcome, decline=refusal, charge=charge, charged=charged
+        )
+        kinds = {Outcome.SUCCEEDED: "succeeded", Outcome.PROCESSING: "processing"}
+        self._notify(
+            f"payment_intent.{kinds.get(outcome, 'payment_failed')}", payment.reference, payment.request
+        )
+
+    def _cancel(self, payment: Charged) -> None:
+        if payment.result.decline and payment.result.decline.kind is DeclineKind.NEEDS_CUSTOMER:
+            canceled = Decline(kind=DeclineKind.HARD, code="canceled", message="The payment was cancelled.")
+            payment.result = replace(payment.result, decline=canceled)
+            self._notify("payment_intent.canceled", payment.reference, payment.request)
+
+    def _give_back(self, request: RefundRequest) -> str:
+        payment = self.payments.get(request.reference)
+        if payment is None or payment.result.outcome is not Outcome.SUCCEEDED:
+            raise GatewayMisuseError("there is no such payment to refund")
+        if request.amount > payment.amount - payment.refunded or request.currency != payment.currency:
+            raise GatewayMisuseError("the refund is greater than what is left of the payment")
+        payment.refunded += request.amount
+        reference = f"re_mem_{len(self.refunds) + 1}"
+        self.refunds[reference] = request
+        self._notify("charge.refunded", request.reference, payment.request)
+        return reference
+
+    def _open(self, request: CheckoutRequest) -> CheckoutPage:
+        if request.amount:
+            self._require_chargeable(request.amount, request.currency)
+        reference = f"cs_mem_{len(self.pages) + 1}"
+        page = CheckoutPage(reference, f"https://pay.example/{reference}")
+        self.pages[reference] = HostedPage(request, page, CheckoutState(complete=False, payable=True))
+        return page
+
+    def _pay_page(self, page: HostedPage, saved: _Method) -> None:
+        request, charge = page.request, None
+        if request.amount:
+            if page.payment is None:
+                page.payment = self._new_payment(
+                    request, request.processor_customer, request.currency, request.amount
+                )
+            page.payment.result = replace(page.payment.result, method=saved.method)
+            on_session = "ok" if saved.behaviour == "authentication_required" else saved.behaviour
+            self._decide(page.payment, on_session)
+            charge = page.payment.result
+        if charge is not None and charge.outcome is Outcome.DECLINED:
+            return
+        page.state = CheckoutState(complete=True, payable=False, charge=charge, method=saved.method)
+        self._notify("checkout.session.completed", page.page.reference, request)
+
+    def _expire(self, page: HostedPage) -> None:
+        if page.state.payable:
+            page.state = CheckoutState(complete=False, payable=False)
+            self._notify("checkout.session.expired", page.page.reference, page.request)
+
+    def _attach(self, owner: str, name: str) -> _Method:
+        if not name.startswith("pm_"):
+            raise GatewayMisuseError(f"no such payment method: {name!r}")
+        behaviour = BEHAVIOURS.get(name, "ok")
+        method = PaymentMethod(
+            id=f"pm_mem_{len(self.methods) + 1}_{name.removeprefix('pm_')}",
+            kind="sepa_debit" if behaviour == "processing" else "card",
+            brand="" if behaviour == "processing" else "visa",
+            last4="4242",
+            exp_month=12,
+            exp_year=2034,
+            fingerprint=f"print_{name}",
+        )
+        self.methods[method.id] = _Method(owner, method, behaviour)
+        return self.methods[method.id]
+
+    def _payment_of(self, request: ChargeRequest) -> Charged | None:
+        if request.attempt.reference is not None:
+            return self.payments.get(request.attempt.reference)
+        return next((p for p in self.payments.values() if _same_attempt(p.request, request)), None)
+
+    def _page(self, reference: str) -> HostedPage:
+        page = self.pages.get(reference)
+        if page is None:
+            raise GatewayMisuseError(f"no such checkout page: {reference!r}")
+        if page.payment is not None and page.state.complete:
+            page.state = replace(page.state, charge=page.payment.result)
+        return page
+
+    def _require_customer(self, reference: str) -> None:
+        if reference not in self.customers:
+            raise GatewayMisuseError(f"no such customer: {reference!r}")
+
+    def _require_chargeable(self, amount: int, currency: str) -> None:
+        if amount < self.minimum(currency):
+            raise GatewayMisuseError("the amount is below the smallest that can be charged")
+
+    def _succeeded(self) -> list[Charged]:
+        return [p for p in self.payments.values() if p.result.outcome is Outcome.SUCCEEDED]
+
+    def _notify(self, kind: str, reference: str, request: ChargeRequest | CheckoutRequest) -> None:
+        self.notices.append(
+            ProcessorNotice(
+                id=f"evt_mem_{len(self.notices) + 1}",
+                kind=kind,
+                created=self.now(),
+                reference=reference,
+                env=request.env,
+                customer_id=request.customer_id,
+                subscription_id=request.subscription_id,
+                invoice_id=request.invoice_id,
+                checkout_id=None if isinstance(request, ChargeRequest) else request.checkout_id,
+                attempt=request.attempt.number if isinstance(request, ChargeRequest) else None,
+            )
+        )
+
+
+def _sent(request: ChargeRequest) -> Any:
+    """What must not change under one key: the parameters that are sent, not the attempt's progress."""
+    attempt = request.attempt
+    names = (request.env, request.customer_id, request.subscription_id, request.invoice_id, attempt.number)
+    money = (attempt.amount, request.currency, attempt.processor_customer, attempt.method)
+    return (names, money, request.description)
+
+
+def _same_attempt(known: ChargeRequest | CheckoutRequest, asked: ChargeRequest) -> bool:
+    return (
+        isinstance(known, ChargeRequest)
+        and (known.env, known.invoice_id) == (asked.env, asked.invoice_id)
+        and known.attempt.number == asked.attempt.number
+    )
