@@ -72,7 +72,7 @@ def start_child(
 
 def start_emulator(state: Path, port: int) -> Child:
     """Starts ministack on loopback; its state lives in `state/aws` and is written when it ends cleanly."""
-    folder = state / "aws"
+    folder = (state / "aws").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
         "BIND_HOST": LOOPBACK,

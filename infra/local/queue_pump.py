@@ -17,7 +17,7 @@ from infra.local.resources import queue_arn
 
 log = logging.getLogger(__name__)
 
-LONG_POLL_SECONDS = 2
+LONG_POLL_SECONDS = 1
 """Long enough to cost an idle system nothing, short enough for Ctrl-C."""
 DEFAULT_CONCURRENCY = 4
 

@@ -1,0 +1,54 @@
+# `make run` starts Perennial on this machine, `make test` proves it. The rest is below; `make` lists it.
+
+# The first of these that is 3.11 or newer, unless you say which: make run PYTHON=/path/to/python
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+PYTHON_OK = $(if $(PYTHON),$(shell $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes))
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+
+PORT ?= 8787
+STATE ?= .perennial
+RESET ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help:  ## list what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+# --- Environment ---------------------------------------------------------------------------------
+
+.PHONY: venv
+venv: $(INSTALLED)  ## make the virtual environment, with pinned requirements
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@$(if $(PYTHON_OK),,$(error perennial needs Python 3.11 or newer: make PYTHON=/path/to/python))
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing requirements into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# --- Run -----------------------------------------------------------------------------------------
+
+.PHONY: run
+run: $(INSTALLED)  ## start the whole system on loopback (PORT=8787 STATE=.perennial RESET=1)
+	@exec $(BIN)/python -m infra.local run --port $(PORT) --state $(STATE) $(if $(RESET),--reset)
+
+# --- Prove ---------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(INSTALLED)  ## run all tests (ARGS='-k renewal')
+	@$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+
+.PHONY: lint
+lint: $(INSTALLED)  ## ruff, mypy and the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: clean
+clean:  ## remove the virtual environment, caches and builds (your data in .perennial stays)
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
