@@ -118,10 +118,8 @@ class MemoryGateway:
             fault = self._begin("charge", lossy=True)
             if fault == "lost_before_charge":
                 return ChargeResult(outcome=Outcome.UNKNOWN)
-            params = (replace(request, attempt=_frozen(request)), "charge")
-            result: ChargeResult = self._once(
-                f"charge:{request.attempt.key}", params, lambda: self._pay(request)
-            )
+            key = f"charge:{request.env}:{request.attempt.key}"
+            result: ChargeResult = self._once(key, _sent(request), lambda: self._pay(request))
             if fault == "lost_after_charge":
                 return ChargeResult(outcome=Outcome.UNKNOWN)
             return result
