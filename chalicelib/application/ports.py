@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from chalicelib.application.records import Key
+from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.payment import Attempt, ChargeResult
 from chalicelib.domain.schedule import DueKind
@@ -253,4 +254,4 @@ class Mailer(Protocol):
 class Catalogs(Protocol):
     """Immutable catalog versions, cached for the life of the process: reading one costs a renewal nothing."""
 
-    def version(self, env: str, version: int) -> Any: ...
+    def version(self, env: str, version: int) -> Catalog: ...

@@ -79,6 +79,11 @@ def child_key(type_: type[T], env: str, id_: str) -> Key[T]:
     return Key(type_, partition(env, id_), LAYOUTS[type_].prefix + ids.own_token(id_))
 
 
+def subject_id(prefix: str, pk: str, sk: str) -> str:
+    """The id of a child record from where it lives: what a due row leads to."""
+    return f"{prefix}_{pk.partition('#')[2]}{sk.partition('#')[2]}"
+
+
 def payment_key(env: str, payment: str) -> Key[Invoice]:
     """A payment born from an attempt lives in its invoice's item."""
     return child_key(Invoice, env, invoice_of_payment(payment))

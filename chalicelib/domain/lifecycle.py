@@ -112,8 +112,7 @@ def with_first_period(subscription: Subscription) -> Subscription:
     """The subscription in its first paid period: a stub from its creation where it bills on the calendar."""
     assert subscription.interval is not None
     full = full_period(subscription, 0)
-    period = Period(max(full.start, subscription.created_at), full.end) if subscription.cycle == 0 else full
-    return replace(subscription, cycle=0, period=period)
+    return replace(subscription, cycle=0, period=Period(max(full.start, subscription.created_at), full.end))
 
 
 def full_period(subscription: Subscription, cycle: int) -> Period:
@@ -192,9 +191,10 @@ def canceled(subscription: Subscription, now: datetime, reason: str) -> tuple[Su
 
 
 def expired(subscription: Subscription, now: datetime) -> tuple[Subscription, tuple[Fact, ...]]:
-    """An incomplete subscription given up."""
-    require_transition(subscription.id, subscription.status, Status.INCOMPLETE_EXPIRED)
-    gone = replace(subscription, status=Status.INCOMPLETE_EXPIRED, ended_at=now, release_at=None, period=None)
+    """An incomplete subscription given up; one that had run before is canceled again."""
+    status = Status.CANCELED if subscription.started_at else Status.INCOMPLETE_EXPIRED
+    require_transition(subscription.id, subscription.status, status)
+    gone = replace(subscription, status=status, ended_at=now, release_at=None, period=None)
     return gone, (Fact("subscription.expired", gone.id, subscription_data(gone)),)
 
 
@@ -216,7 +216,6 @@ def reactivated(subscription: Subscription, now: datetime) -> Subscription:
         subscription,
         status=Status.INCOMPLETE,
         anchor=start,
-        created_at=subscription.created_at,
         cycle=0,
         period=None,
         trial=None,

@@ -106,18 +106,28 @@ def begin(
     occasion: Occasion,
     granularity: Granularity,
     at: Instants,
+    hosted: bool = False,
 ) -> Decision:
-    """The first invoice of a draft subscription. Charged automatically it gates activation; sent, or when
-    nothing is due, the subscription is active at once.
+    """The first invoice of a draft (or reactivated) subscription. Charged automatically it gates activation;
+    sent, or when nothing is due, the subscription is active at once. `hosted`: the customer pays it on a
+    hosted page, so no attempt is begun here.
     """
-    started = Fact("subscription.created", subscription.id, subscription_data(subscription))
+    name = "subscription.created" if subscription.started_at is None else "subscription.reactivated"
+    started = Fact(name, subscription.id, subscription_data(subscription))
     if subscription.plan.price is None:
         active, facts = activated(subscription, at.business)
         cause = f"begin:{subscription.id}:{subscription.anchor.isoformat()}"
         return Decision(cause=cause, subscription=active, facts=(started, *facts))
     gated = with_first_period(subscription)
     return bill_period(
-        gated, account, occasion=occasion, granularity=granularity, at=at, facts=(started,), first=True
+        gated,
+        account,
+        occasion=occasion,
+        granularity=granularity,
+        at=at,
+        facts=(started,),
+        first=True,
+        hosted=hosted,
     )
 
 
@@ -145,6 +155,7 @@ def bill_period(
     at: Instants,
     facts: tuple[Fact, ...] = (),
     first: bool = False,
+    hosted: bool = False,
 ) -> Decision:
     """Open the cycle invoice of the subscription's current period and write down its first attempt."""
     opened = _cycle_invoice(subscription, account, occasion, granularity, activates=first)
@@ -153,7 +164,7 @@ def bill_period(
     if invoice.status is InvoiceStatus.OPEN and automatic:
         if subscription.dunning is not None:
             subscription = dunning.queued(subscription, invoice.id)
-        elif not first or account.payment_method is not None:
+        elif not hosted:
             invoice = begin_attempt(invoice, opened.account, at)
     if first and (invoice.status is InvoiceStatus.PAID or not automatic):
         invoice = replace(invoice, activates=False)

@@ -29,6 +29,7 @@ TRANSITIONS: dict[Status, dict[Status, str]] = {
         Status.ACTIVE: "first payment received",
         Status.TRIALING: "card saved for the trial",
         Status.INCOMPLETE_EXPIRED: "not paid in time, or abandoned",
+        Status.CANCELED: "reactivation not paid in time",
     },
     Status.INCOMPLETE_EXPIRED: {},
     Status.TRIALING: {

@@ -1,0 +1,152 @@
+"""Collecting invoices: ask the processor once about an attempt that is written down, then settle it once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.application import decisions
+from chalicelib.application.context import Context, deciding
+from chalicelib.application.ports import ChargeRequest
+from chalicelib.application.records import account_key, child_key
+from chalicelib.domain import collection
+from chalicelib.domain.collection import NO_METHOD, Instants
+from chalicelib.domain.customer import Account
+from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.payment import Attempt, AttemptStatus, ChargeResult, Outcome
+from chalicelib.domain.subscription import Subscription
+
+
+def collect(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
+    """Charge the invoice's open attempt and settle its outcome; answers the invoice as it stands after.
+
+    Safe to run twice: the attempt was committed with its key and parameters before this is called. While the key
+    is young the same call is repeated, which the processor answers with the same charge; after that the charge is
+    only looked up. Settling is conditional on the attempt being open. An attempt whose outcome was unknown is
+    left alone until its time.
+    """
+    attempt = invoice.attempt
+    if invoice.status is not InvoiceStatus.OPEN or attempt is None or not attempt.is_open:
+        return invoice
+    if attempt.not_before is not None and ctx.machine_now < attempt.not_before:
+        return invoice
+    result = _ask(ctx, invoice, attempt)
+    if result is None:
+        return _collect_anew(ctx, invoice, subscription)
+    return settle(ctx, invoice, subscription, result)
+
+
+def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: ChargeResult) -> Invoice:
+    """Write the outcome of the invoice's latest attempt, exactly once however many report it.
+
+    The loser of a race reads what the winner wrote: an attempt that is settled stays as it is.
+    """
+    number = invoice.attempts[-1].number
+    fresh: tuple[Invoice, Subscription] | None = (invoice, subscription)
+
+    def decide() -> Invoice:
+        nonlocal fresh
+        current, owner = fresh or load(ctx, invoice.id)
+        fresh = None
+        attempt = current.attempt
+        if attempt is None or attempt.number != number:
+            return current
+        waiting = _waiting(ctx, owner, current) if result.outcome is Outcome.DECLINED else ()
+        decision = collection.settle(current, owner, result, at=instants(ctx), waiting=waiting)
+        if decision is None:
+            return current
+        stored = decisions.commit(ctx, current.customer_id, decision)
+        assert stored.invoice is not None
+        return stored.invoice
+
+    return deciding(decide)
+
+
+def collect_due(ctx: Context, invoice_id: str) -> None:
+    """The due row of an invoice with an attempt in the air: finish what a crash or a lost answer left open."""
+    invoice, subscription = load(ctx, invoice_id)
+    collect(ctx, invoice, subscription)
+
+
+def begin_and_collect(ctx: Context, invoice_id: str) -> Invoice:
+    """Write down the next attempt of an open invoice (or find the open one) and collect it.
+
+    May run twice: a second run finds the attempt of the first.
+    """
+
+    def decide() -> tuple[Invoice, Subscription]:
+        invoice, subscription = load(ctx, invoice_id)
+        account = ctx.store.get(account_key(ctx.env, invoice.customer_id))
+        assert account is not None
+        begun = collection.begin_attempt(invoice, account, instants(ctx))
+        if begun is invoice:
+            return invoice, subscription
+        ctx.store.commit(ctx.env, begun)
+        return load(ctx, invoice_id)
+
+    return collect(ctx, *deciding(decide))
+
+
+def load(ctx: Context, invoice_id: str) -> tuple[Invoice, Subscription]:
+    """The invoice and its subscription; NotFoundError."""
+    invoice = ctx.store.get(child_key(Invoice, ctx.env, invoice_id))
+    if invoice is None:
+        raise NotFoundError("no such invoice", id=invoice_id)
+    subscription = ctx.store.get(child_key(Subscription, ctx.env, invoice.subscription_id))
+    assert subscription is not None
+    return invoice, subscription
+
+
+def instants(ctx: Context) -> Instants:
+    return Instants(ctx.now, ctx.machine_now)
+
+
+def charge_request(ctx: Context, invoice: Invoice, attempt: Attempt) -> ChargeRequest:
+    """The same for every repetition: all of it is frozen in invoice and attempt."""
+    return ChargeRequest(
+        env=ctx.env,
+        customer_id=invoice.customer_id,
+        subscription_id=invoice.subscription_id,
+        invoice_id=invoice.id,
+        currency=invoice.currency,
+        description=f"Invoice {invoice.number}",
+        attempt=attempt,
+    )
+
+
+def _ask(ctx: Context, invoice: Invoice, attempt: Attempt) -> ChargeResult | None:
+    """The attempt's outcome; None when its key is too old to repeat and the processor has no trace of it."""
+    if not attempt.method:
+        return ChargeResult(outcome=Outcome.DECLINED, decline=NO_METHOD)
+    request = charge_request(ctx, invoice, attempt)
+    if attempt.status is AttemptStatus.PROCESSING or attempt.key_expired(ctx.machine_now):
+        return ctx.gateway.find_charge(request)
+    result = ctx.gateway.charge(request)
+    if result.outcome is Outcome.UNKNOWN:
+        result = ctx.gateway.find_charge(request) or result
+    return result
+
+
+def _collect_anew(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
+    """A new attempt in place of one that never reached the processor; its key is young, so it is charged."""
+    account = account_of(ctx, invoice.customer_id)
+    begun = collection.begin_anew(invoice, account, instants(ctx))
+    ctx.store.commit(ctx.env, begun)
+    return collect(ctx, replace(begun, version=begun.version + 1), subscription)
+
+
+def _waiting(ctx: Context, subscription: Subscription, invoice: Invoice) -> tuple[Invoice, ...]:
+    """The other invoices of the dunning run, which end with it."""
+    run = subscription.dunning
+    others = [other for other in run.invoices if other != invoice.id] if run else []
+    if not others:
+        return ()
+    found = ctx.store.get_many([child_key(Invoice, ctx.env, other) for other in others])
+    return tuple(other for other in found if other is not None)
+
+
+def account_of(ctx: Context, customer_id: str) -> Account:
+    account = ctx.store.get(account_key(ctx.env, customer_id))
+    if account is None:
+        raise NotFoundError("no such customer", id=customer_id)
+    return account

@@ -1,0 +1,75 @@
+"""The means of payment on file: one default per customer, kept at the processor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.application import decisions
+from chalicelib.application.context import Context, deciding
+from chalicelib.application.records import account_key, customer_key
+from chalicelib.domain import ids
+from chalicelib.domain.customer import Account, PaymentMethod
+from chalicelib.domain.decision import Decision
+from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.journal import Fact
+
+
+def attach(ctx: Context, customer_id: str, method: str) -> PaymentMethod:
+    """Attach the processor's payment method to the customer and make it the default for what comes.
+
+    Safe to run twice: attaching again answers the same method, and a default that stands is not written.
+    """
+    account = ensure_processor_customer(ctx, customer_id)
+    assert account.processor_customer is not None
+    saved = ctx.gateway.attach_method(account.processor_customer, method)
+    remember(ctx, customer_id, saved)
+    return saved
+
+
+def ensure_processor_customer(ctx: Context, customer_id: str) -> Account:
+    """The account with its customer at the processor, created there on first need.
+
+    Safe to run twice: the processor is asked with a key made of our id.
+    """
+    ids.require("cus", customer_id)
+    account, customer = ctx.store.get_many(
+        [account_key(ctx.env, customer_id), customer_key(ctx.env, customer_id)]
+    )
+    if account is None or customer is None:
+        raise NotFoundError("no such customer", id=customer_id)
+    if account.processor_customer is not None:
+        return account  # type: ignore[no-any-return]
+    reference = ctx.gateway.ensure_customer(ctx.env, customer)
+
+    def decide() -> Account:
+        current = ctx.store.get(account_key(ctx.env, customer_id))
+        assert current is not None
+        if current.processor_customer is None:
+            current = replace(current, processor_customer=reference)
+            ctx.store.commit(ctx.env, current)
+            current = replace(current, version=current.version + 1)
+        return current
+
+    return deciding(decide)
+
+
+def remember(ctx: Context, customer_id: str, method: PaymentMethod) -> None:
+    """Make `method` the customer's default, noting the fact once."""
+
+    def decide() -> None:
+        account = ctx.store.get(account_key(ctx.env, customer_id))
+        assert account is not None
+        if account.payment_method != method:
+            decisions.commit(ctx, customer_id, attached(account, method))
+
+    deciding(decide)
+
+
+def attached(account: Account, method: PaymentMethod) -> Decision:
+    """The account with its new default method."""
+    data = {"brand": method.brand, "last4": method.last4, "kind": method.kind}
+    return Decision(
+        cause=f"method:{method.id}:{account.version}",
+        account=replace(account, payment_method=method),
+        facts=(Fact("payment_method.attached", account.customer_id, data),),
+    )

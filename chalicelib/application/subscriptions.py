@@ -1,0 +1,253 @@
+"""Subscriptions by request: create, cancel, undo, reactivate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.application import collection, decisions, payment_methods
+from chalicelib.application.catalog import current_catalog
+from chalicelib.application.context import Context, deciding
+from chalicelib.application.records import account_key, child_key, customer_key
+from chalicelib.domain import ids, lifecycle, renewal
+from chalicelib.domain.billing import Occasion
+from chalicelib.domain.catalog import Catalog, TrialTerms
+from chalicelib.domain.customer import Account, CollectionMethod, Customer
+from chalicelib.domain.decision import Decision
+from chalicelib.domain.errors import (
+    IdempotencyMismatchError,
+    NotFoundError,
+    PaymentDeclinedError,
+    PaymentPendingError,
+    ValidationError,
+)
+from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
+from chalicelib.domain.journal import Fact
+from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.metrics import moved
+from chalicelib.domain.subscription import Subscription
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Buyer:
+    """A customer with the money side, as read."""
+
+    customer: Customer
+    account: Account
+
+
+def create_subscription(
+    ctx: Context, customer_id: str, order: Order, *, payment_method: str | None = None
+) -> Subscription:
+    """Start a subscription for an existing customer with the means of payment on file (or given).
+
+    Free: active. With a trial: trialing. Sent by invoice: active with its first invoice open. Charged
+    automatically: active once the first charge succeeds; PaymentDeclinedError leaves it incomplete, payable until
+    it is released; PaymentPendingError means the outcome is unknown, and the same request again learns it.
+    Safe to run twice: the id derives from the request, and a second run continues where the first stopped.
+    """
+    subscription_id = ids.child_id("sub", customer_id, ctx.request_key)
+    existing = _find_own(ctx, subscription_id)
+    if existing is None:
+        if payment_method is not None:
+            payment_methods.attach(ctx, customer_id, payment_method)
+        existing = deciding(lambda: _start(ctx, customer_id, order, subscription_id))
+    return _first_payment(ctx, existing)
+
+
+def cancel_subscription(
+    ctx: Context, subscription_id: str, *, at_period_end: bool, reason: str
+) -> Subscription:
+    """Cancel now, or at the end of what is paid for. Twice is once: a second call finds it cancelled."""
+
+    def decide() -> Subscription:
+        subscription = get_subscription(ctx, subscription_id)
+        if at_period_end and subscription.cancellation is not None and subscription.is_running:
+            return subscription
+        change = lifecycle.scheduled_to_cancel if at_period_end else lifecycle.canceled
+        return _apply(ctx, subscription, *change(subscription, ctx.now, reason), verb="cancel")
+
+    return deciding(decide)
+
+
+def undo_cancellation(ctx: Context, subscription_id: str) -> Subscription:
+    """Take back a cancellation that has not taken effect."""
+
+    def decide() -> Subscription:
+        subscription = get_subscription(ctx, subscription_id)
+        return _apply(ctx, subscription, *lifecycle.cancellation_undone(subscription), verb="undo")
+
+    return deciding(decide)
+
+
+def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
+    """Bring a cancelled subscription back with the prices it had; it is active once paid.
+
+    Safe to run twice: its new period's invoice derives from the new start, and an unfinished first payment is
+    continued.
+    """
+
+    def decide() -> Subscription:
+        subscription = get_subscription(ctx, subscription_id)
+        if subscription.started_at is not None and subscription.release_at is not None:
+            return subscription
+        buyer = load_buyer(ctx, subscription.customer_id)
+        back = lifecycle.reactivated(subscription, ctx.now)
+        if back.plan.price is not None:
+            _require_method(back, buyer.account)
+        return _begin(ctx, back, buyer, _catalog_of(ctx, subscription))
+
+    return _first_payment(ctx, deciding(decide))
+
+
+def get_subscription(ctx: Context, subscription_id: str) -> Subscription:
+    ids.require("sub", subscription_id)
+    subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
+    if subscription is None:
+        raise NotFoundError("no such subscription", id=subscription_id)
+    return subscription
+
+
+def load_buyer(ctx: Context, customer_id: str) -> Buyer:
+    """The customer and the account; NotFoundError."""
+    ids.require("cus", customer_id)
+    customer, account = ctx.store.get_many(
+        [customer_key(ctx.env, customer_id), account_key(ctx.env, customer_id)]
+    )
+    if customer is None or account is None:
+        raise NotFoundError("no such customer", id=customer_id)
+    return Buyer(customer=customer, account=account)
+
+
+def occasion(ctx: Context, subscription: Subscription, customer: Customer, catalog: Catalog) -> Occasion:
+    """When, for whom and from whom an invoice of this subscription is drawn up."""
+    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    minimum = ctx.gateway.minimum(subscription.currency) if automatic else 0
+    return Occasion(now=ctx.now, customer=customer, seller=catalog.seller, minimum=minimum)
+
+
+def trial_for(order: Order, catalog: Catalog, account: Account) -> TrialTerms | None:
+    """The trial this customer gets: the plan's, once per customer."""
+    terms = lifecycle.trial_terms(order, catalog.plan(order.plan))
+    if terms is not None and account.trial_used:
+        if order.trial_days:
+            raise ValidationError("this customer has had a trial", field="trial_days", fix="send 0")
+        return None
+    return terms
+
+
+def first_invoice_id(subscription: Subscription) -> str | None:
+    """The invoice that gates (or gated) the subscription's current period."""
+    if subscription.period is None:
+        return None
+    return invoice_id(subscription.id, cycle_cause(subscription.period.start))
+
+
+def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -> Subscription:
+    buyer = load_buyer(ctx, customer_id)
+    catalog = current_catalog(ctx)
+    draft = lifecycle.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
+    draft = replace(draft, request=ctx.request_print)
+    trial = trial_for(order, catalog, buyer.account)
+    if trial is None:
+        if draft.plan.price is not None:
+            _require_method(draft, buyer.account)
+        return _begin(ctx, draft, buyer, catalog)
+    if trial.card_required:
+        _require_method(draft, buyer.account)
+    return start_trial(ctx, draft, buyer.account, trial)
+
+
+def start_trial(ctx: Context, draft: Subscription, account: Account, terms: TrialTerms) -> Subscription:
+    """The draft in its trial, and the customer's one trial used up, in one transaction."""
+    running, facts = lifecycle.trialing(draft, terms, ctx.now)
+    created = Fact("subscription.created", running.id, lifecycle.subscription_data(running))
+    decision = Decision(
+        cause=f"trial:{running.id}",
+        account=replace(account, trial_used=True),
+        subscription=running,
+        facts=(created, *facts) if draft.version == 0 else facts,
+    )
+    stored = decisions.commit(ctx, running.customer_id, decision)
+    assert stored.subscription is not None
+    return stored.subscription
+
+
+def _begin(ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog) -> Subscription:
+    decision = renewal.begin(
+        draft,
+        buyer.account,
+        occasion=occasion(ctx, draft, buyer.customer, catalog),
+        granularity=catalog.proration,
+        at=collection.instants(ctx),
+    )
+    stored = decisions.commit(ctx, draft.customer_id, decision)
+    assert stored.subscription is not None
+    return stored.subscription
+
+
+def _first_payment(ctx: Context, subscription: Subscription) -> Subscription:
+    """Collect the invoice that gates the subscription, if one does, and say what came of it."""
+    invoice_id = first_invoice_id(subscription)
+    if subscription.release_at is None or invoice_id is None:
+        return subscription
+    invoice = collection.collect(ctx, *collection.load(ctx, invoice_id))
+    if invoice.status is InvoiceStatus.PAID:
+        return get_subscription(ctx, subscription.id)
+    _refuse_unpaid(subscription, invoice)
+    return subscription
+
+
+def _refuse_unpaid(subscription: Subscription, invoice: Invoice) -> None:
+    attempt = invoice.attempt
+    if attempt is not None and attempt.is_open:
+        raise PaymentPendingError(
+            "the outcome of the first payment is not known yet",
+            fix="repeat this request with the same Idempotency-Key",
+            subscription=subscription.id,
+            invoice=invoice.id,
+        )
+    decline = attempt.decline if attempt is not None else None
+    raise PaymentDeclinedError(
+        decline.message if decline and decline.message else "the first payment was declined",
+        field="payment_method",
+        fix=f"attach another payment method and POST /v1/invoices/{invoice.id}/pay",
+        subscription=subscription.id,
+        invoice=invoice.id,
+        decline_code=decline.code if decline else "",
+    )
+
+
+def _require_method(subscription: Subscription, account: Account) -> None:
+    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    if automatic and account.payment_method is None:
+        raise ValidationError(
+            "there is no payment method on file",
+            field="payment_method",
+            fix="send payment_method, or let the customer pay on a page: POST /v1/checkout_sessions",
+        )
+
+
+def _apply(
+    ctx: Context, subscription: Subscription, changed: Subscription, facts: tuple[Fact, ...], *, verb: str
+) -> Subscription:
+    """Commit a change of the subscription alone, with the movement of MRR that it is."""
+    cause = f"{verb}:{subscription.id}:{subscription.version}"
+    changed, movements = moved(changed, cause)
+    decision = Decision(cause=cause, subscription=changed, facts=facts, movements=movements)
+    stored = decisions.commit(ctx, subscription.customer_id, decision)
+    assert stored.subscription is not None
+    return stored.subscription
+
+
+def _find_own(ctx: Context, subscription_id: str) -> Subscription | None:
+    """What the same request had created before; another content under its key is refused."""
+    existing = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
+    if existing is not None and existing.request != ctx.request_print:
+        raise IdempotencyMismatchError(
+            "this Idempotency-Key was used with another request", field="Idempotency-Key", fix="use a new key"
+        )
+    return existing
+
+
+def _catalog_of(ctx: Context, subscription: Subscription) -> Catalog:
+    return ctx.catalogs.version(ctx.env, subscription.catalog_version)

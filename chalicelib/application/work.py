@@ -1,0 +1,30 @@
+"""One due row, one use case: the table that a worker and a sandbox's clock share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.application import checkout, collection, renewals, signup
+from chalicelib.application.context import Context
+from chalicelib.application.ports import DueRow
+from chalicelib.application.records import subject_id
+from chalicelib.domain.schedule import DueKind
+
+_WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
+    DueKind.RENEWAL: ("sub", renewals.renew_subscription),
+    DueKind.TRIAL_END: ("sub", renewals.end_trial),
+    DueKind.TRIAL_REMINDER: ("sub", renewals.remind_of_trial),
+    DueKind.CANCELLATION: ("sub", renewals.end_canceled),
+    DueKind.DUNNING: ("sub", renewals.run_dunning),
+    DueKind.RELEASE: ("sub", renewals.release_incomplete),
+    DueKind.COLLECT: ("inv", collection.collect_due),
+    DueKind.OVERDUE: ("inv", renewals.note_overdue),
+    DueKind.CHECKOUT: ("chk", checkout.release_checkout),
+    DueKind.ABANDON: ("sus", signup.abandon_signup),
+}
+
+
+def perform(ctx: Context, row: DueRow) -> None:
+    """Do what the row's subject wants at `ctx.now`. Safe to repeat: the subject decides, the row only hints."""
+    prefix, use_case = _WORK[row.kind]
+    use_case(ctx, subject_id(prefix, row.pk, row.sk))
