@@ -1,0 +1,1 @@
+"""DynamoDB: the tables, the store over the billing table, and a meter of request units."""

@@ -1,0 +1,81 @@
+"""A record as an item of the billing table, and back.
+
+`doc` is the record's compact JSON without its version (that is `v`). What is long and only read with the whole
+record is deflated into `packed`, so that an ordinary invoice or journal entry costs one write unit (1 KB).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.adapters import codec
+from chalicelib.adapters.rows import expected_version
+from chalicelib.application.records import LAYOUTS, due_entry, key_of, list_entry
+from chalicelib.domain.catalog import Catalog
+from chalicelib.domain.customer import Claim
+from chalicelib.domain.environment import Environment
+from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.journal import JournalEntry
+
+Item = dict[str, dict[str, Any]]
+
+TYPES: dict[str, type[Any]] = {type_.__name__: type_ for type_ in (*LAYOUTS, Environment, Catalog, Claim)}
+PACKED: dict[type[Any], tuple[str, ...]] = {
+    Invoice: ("lines", "seller", "buyer", "attempts", "payments"),
+    JournalEntry: ("facts", "postings", "movements"),
+    Catalog: ("plans", "add_ons"),
+}
+_DEFLATE_LEVEL = 9
+
+
+def item_of(env: str, record: Any, mark: str) -> Item:
+    """The item to put: the record one version on. `mark` names the write, to know it again."""
+    key = key_of(env, record)
+    document = codec.encode(record)
+    if key.type is not Catalog:
+        document.pop("version", None)
+    packed = {name: document.pop(name) for name in PACKED.get(key.type, ()) if name in document}
+    item: Item = {
+        "pk": {"S": key.pk},
+        "sk": {"S": key.sk},
+        "type": {"S": key.type.__name__},
+        "v": {"N": str(expected_version(record) + 1)},
+        "w": {"S": mark},
+        "doc": {"S": codec.dumps(document)},
+    }
+    if packed:
+        item["packed"] = {"B": _deflate(codec.dumps(packed))}
+    if (due := due_entry(env, record)) is not None:
+        item["due_shard"], item["due_at"] = {"S": due[0]}, {"S": due[1]}
+    if (listed := list_entry(env, record)) is not None:
+        item["list_pk"], item["list_sk"] = {"S": listed[0]}, {"S": listed[1]}
+    return item
+
+
+def record_of(item: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The record in an item, with the version that is stored."""
+    type_ = TYPES[item["type"]["S"]]
+    document = json.loads(item["doc"]["S"])
+    if "packed" in item:
+        document |= json.loads(_inflate(item["packed"]["B"]))
+    if type_ is not Catalog:
+        document["version"] = int(item["v"]["N"])
+    return codec.decode(type_, document)
+
+
+def from_image(image: Mapping[str, Mapping[str, Any]]) -> tuple[str, Any]:
+    """(environment, record) of a stream record's NEW_IMAGE, as Lambda hands it over (binary in base 64)."""
+    return image["pk"]["S"].partition("#")[0], record_of(image)
+
+
+def _deflate(text: str) -> bytes:
+    return zlib.compress(text.encode(), _DEFLATE_LEVEL, wbits=-zlib.MAX_WBITS)
+
+
+def _inflate(packed: bytes | str) -> bytes:
+    raw = base64.b64decode(packed) if isinstance(packed, str) else bytes(packed)
+    return zlib.decompress(raw, wbits=-zlib.MAX_WBITS)

@@ -1,0 +1,126 @@
+"""The store engines, as fixtures. Nothing heavy is imported before a test asks for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+
+# No test can reach a real account, whatever the machine is set up for.
+os.environ.update(
+    {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+)
+for _name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+    os.environ.pop(_name, None)
+
+DYNAMODB_LOCAL = "DYNAMODB_LOCAL_ENDPOINT"
+"""Set it to the address of a running DynamoDB Local to hold the store to Amazon's own engine as well."""
+REAL_ENGINES = ["ministack", "dynamodb-local"]
+ENGINES = ["memory", "moto", *REAL_ENGINES]
+
+
+@pytest.fixture
+def memory_store():
+    from chalicelib.adapters.memory import MemoryStore
+
+    return MemoryStore()
+
+
+@pytest.fixture
+def moto_store():
+    with _moto_store() as store:
+        yield store
+
+
+@pytest.fixture
+def engine_store(ministack_endpoint):
+    """A store with tables of its own on ministack: real races, real transactions."""
+    return _store_at(ministack_endpoint)
+
+
+@pytest.fixture(params=ENGINES)
+def store(request):
+    """The store on every engine in turn, always empty: the contract test's subject."""
+    yield from _engine(request)
+
+
+@pytest.fixture(params=REAL_ENGINES)
+def real_store(request):
+    """The store on the engines that model concurrency."""
+    yield from _engine(request)
+
+
+@pytest.fixture(params=["moto", *REAL_ENGINES])
+def dynamo_store(request):
+    """The store on everything that speaks DynamoDB's protocol."""
+    yield from _engine(request)
+
+
+@pytest.fixture(scope="session")
+def ministack_endpoint(tmp_path_factory) -> Iterator[str]:
+    """The address of an emulator that lives for the whole test run."""
+    pytest.importorskip("ministack", reason="ministack is not installed")
+    from infra.local.engine import ChildFailed, running_emulator
+
+    try:
+        with running_emulator(tmp_path_factory.mktemp("ministack"), free_port()) as endpoint:
+            yield endpoint
+    except ChildFailed as failure:
+        pytest.skip(f"ministack: {failure}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _engine(request):
+    match request.param:
+        case "memory":
+            yield request.getfixturevalue("memory_store")
+        case "moto":
+            with _moto_store() as store:
+                yield store
+        case "ministack":
+            yield request.getfixturevalue("engine_store")
+        case "dynamodb-local":
+            endpoint = os.environ.get(DYNAMODB_LOCAL)
+            if not endpoint:
+                pytest.skip(f"{DYNAMODB_LOCAL} is not set")
+            yield _store_at(endpoint)
+
+
+@contextmanager
+def _moto_store():
+    from moto import mock_aws
+
+    with mock_aws():
+        yield _store_at(None)
+
+
+def _store_at(endpoint: str | None):
+    from chalicelib.adapters.dynamo.store import DynamoStore
+    from chalicelib.adapters.dynamo.tables import open_tables
+    from infra.local.resources import create_tables
+
+    prefix = f"t{uuid4().hex[:12]}-"
+    tables = open_tables(
+        billing=f"{prefix}BillingTable", ops=f"{prefix}OpsTable", endpoint=endpoint, region="us-east-1"
+    )
+    create_tables(tables.client, prefix=prefix)
+    return DynamoStore(tables)
