@@ -1,0 +1,11 @@
+"""The application: Chalice with its blueprints. One line per room of chalicelib/entrypoints."""
+
+from chalice.app import Chalice
+
+from chalicelib.entrypoints.http import edge, environments, health, keys
+
+app = Chalice("perennial", configure_logs=False)  # the application logs through Powertools
+app.register_blueprint(health.bp)
+app.register_blueprint(environments.bp)
+app.register_blueprint(keys.bp)
+edge.install(app)

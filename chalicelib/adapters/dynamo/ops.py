@@ -1,0 +1,129 @@
+"""The operations table in DynamoDB: one JSON attribute, a version, and the engine's TTL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.application.ops import Document
+
+_UNCHANGED = "ConditionalCheckFailedException"
+
+
+class DynamoOps:
+    """`client` is a botocore DynamoDB client; one is shared by everything in the process."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def get(self, pk: str, sk: str = "0") -> Document | None:
+        answer = self._client.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True)
+        item = answer.get("Item")
+        return None if item is None else _document(item)
+
+    def create(
+        self, pk: str, sk: str, data: Mapping[str, Any], *, expires_at: datetime | None = None
+    ) -> Document | None:
+        return self._write(pk, sk, data, 1, expires_at, {"ConditionExpression": "attribute_not_exists(pk)"})
+
+    def replace(
+        self, document: Document, data: Mapping[str, Any], *, expires_at: datetime | None = None
+    ) -> Document | None:
+        condition = {
+            "ConditionExpression": "v = :v",
+            "ExpressionAttributeValues": {":v": {"N": str(document.version)}},
+        }
+        return self._write(document.pk, document.sk, data, document.version + 1, expires_at, condition)
+
+    def put(self, pk: str, sk: str, data: Mapping[str, Any], *, expires_at: datetime | None = None) -> None:
+        self._write(pk, sk, data, 1, expires_at, {})
+
+    def delete(self, pk: str, sk: str = "0") -> None:
+        self._client.delete_item(TableName=self._table, Key=_key(pk, sk))
+
+    def query(
+        self,
+        pk: str,
+        *,
+        after: str | None = None,
+        prefix: str = "",
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[Document]:
+        request = _range(pk, after, prefix, newest_first) | {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "ScanIndexForward": not newest_first,
+        }
+        found: list[Document] = []
+        while len(found) < limit:
+            page = self._client.query(**request, Limit=limit - len(found))
+            found.extend(_document(item) for item in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                break
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return found
+
+    def count(self, pk: str, sk: str, by: int = 1) -> int:
+        answer = self._client.update_item(
+            TableName=self._table,
+            Key=_key(pk, sk),
+            UpdateExpression="ADD n :by",
+            ExpressionAttributeValues={":by": {"N": str(by)}},
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(answer["Attributes"]["n"]["N"])
+
+    def _write(
+        self,
+        pk: str,
+        sk: str,
+        data: Mapping[str, Any],
+        version: int,
+        expires_at: datetime | None,
+        condition: Mapping[str, Any],
+    ) -> Document | None:
+        item = _key(pk, sk) | {"d": {"S": json.dumps(data, separators=(",", ":"))}, "v": {"N": str(version)}}
+        if expires_at is not None:
+            item["ttl"] = {"N": str(int(expires_at.timestamp()))}
+        try:
+            self._client.put_item(TableName=self._table, Item=item, **condition)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _UNCHANGED:
+                raise
+            return None
+        return _document(item)
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _range(pk: str, after: str | None, prefix: str, newest_first: bool) -> dict[str, Any]:
+    """The key condition. DynamoDB takes one condition on the sort key: with both, `after` is the start key."""
+    values: dict[str, Any] = {":pk": {"S": pk}}
+    if prefix:
+        values[":prefix"] = {"S": prefix}
+        start = {"ExclusiveStartKey": _key(pk, after)} if after is not None else {}
+        condition = "pk = :pk AND begins_with(sk, :prefix)"
+        return {"KeyConditionExpression": condition, "ExpressionAttributeValues": values, **start}
+    condition = "pk = :pk"
+    if after is not None:
+        condition += f" AND sk {'<' if newest_first else '>'} :after"
+        values[":after"] = {"S": after}
+    return {"KeyConditionExpression": condition, "ExpressionAttributeValues": values}
+
+
+def _document(item: Mapping[str, Any]) -> Document:
+    return Document(
+        pk=item["pk"]["S"],
+        sk=item["sk"]["S"],
+        data=json.loads(item["d"]["S"]) if "d" in item else {},
+        version=int(item["v"]["N"]) if "v" in item else 0,
+        expires_at=datetime.fromtimestamp(int(item["ttl"]["N"]), UTC) if "ttl" in item else None,
+    )

@@ -1,0 +1,61 @@
+"""The operations table: small JSON documents under (pk, sk) that expire by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """`data` holds JSON values only. `version` counts the writes. `expires_at`: the engine deletes it some time
+    after; until then it is still read, so whoever minds compares it with machine time.
+    """
+
+    pk: str
+    sk: str
+    data: Mapping[str, Any]
+    version: int
+    expires_at: datetime | None = None
+
+
+class Ops(Protocol):
+    """Reads are consistent. Writes are conditional and answer whether they happened, never by an exception."""
+
+    def get(self, pk: str, sk: str = "0") -> Document | None: ...
+
+    def create(
+        self, pk: str, sk: str, data: Mapping[str, Any], *, expires_at: datetime | None = None
+    ) -> Document | None:
+        """Store it if there is none; None if there is one (expired or not)."""
+        ...
+
+    def replace(
+        self, document: Document, data: Mapping[str, Any], *, expires_at: datetime | None = None
+    ) -> Document | None:
+        """Store new content if nobody wrote since `document` was read, else None."""
+        ...
+
+    def put(self, pk: str, sk: str, data: Mapping[str, Any], *, expires_at: datetime | None = None) -> None:
+        """Store it whatever was there (its version starts anew)."""
+        ...
+
+    def delete(self, pk: str, sk: str = "0") -> None: ...
+
+    def query(
+        self,
+        pk: str,
+        *,
+        after: str | None = None,
+        prefix: str = "",
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> Sequence[Document]:
+        """Up to `limit` documents in sort-key order, beyond `after` (which need not exist)."""
+        ...
+
+    def count(self, pk: str, sk: str, by: int = 1) -> int:
+        """Add to a counter that starts at 0 and answer its new value: gapless, one winner per value."""
+        ...

@@ -1,0 +1,135 @@
+"""Binds the adapters to the ports; the only importer of adapters.
+
+Everything is made on first use and kept for the life of the process: importing this makes no client, reads no
+environment, and a function that never charges never loads the processor's SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.application.credentials import KeyRing
+from chalicelib.application.ops import Ops
+from chalicelib.application.ports import Catalogs, Gateway, Mailer, Queues, Store
+from chalicelib.domain.environment import Environment
+
+if TYPE_CHECKING:
+    from chalicelib.adapters.parameters import Parameters
+    from chalicelib.settings import Settings
+
+
+class Services:
+    """The ports and what the edge needs beside them. `Services(store=…, ops=…, pepper=…)` binds others: tests
+    hand over fakes, and whatever they leave out would be the real thing.
+    """
+
+    def __init__(self, **bound: Any) -> None:
+        unknown = [name for name in bound if not hasattr(type(self), name)]
+        if unknown:
+            raise TypeError(f"no such services: {unknown}")
+        self.__dict__.update(bound)
+        self.live_environment: tuple[datetime, Environment] | None = None
+        """The live environment as it was read at an instant of machine time."""
+
+    def machine_now(self) -> datetime:
+        return datetime.now(UTC)
+
+    @cached_property
+    def settings(self) -> Settings:
+        from chalicelib.settings import settings
+
+        return settings()
+
+    @cached_property
+    def public_url(self) -> str:
+        return self.settings.public_url
+
+    @cached_property
+    def secrets(self) -> Parameters:
+        from chalicelib.adapters.parameters import Parameters
+
+        return Parameters(self.settings.parameter_prefix)
+
+    @cached_property
+    def pepper(self) -> bytes:
+        return self.secrets.get("key_pepper").encode()
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        return KeyRing(self.ops, self.pepper)
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        from chalicelib.adapters.aws import client
+
+        return client("dynamodb")
+
+    @cached_property
+    def ops(self) -> Ops:
+        from chalicelib.adapters.dynamo.ops import DynamoOps
+
+        return DynamoOps(self.dynamodb, self.settings.ops_table)
+
+    @cached_property
+    def store(self) -> Store:
+        from chalicelib.adapters.dynamo.store import DynamoStore
+
+        return DynamoStore(self.settings.billing_table)
+
+    @cached_property
+    def catalogs(self) -> Catalogs:
+        from chalicelib.adapters.catalogs import CachedCatalogs
+
+        return CachedCatalogs(self.store)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        from chalicelib.adapters.stripe.gateway import StripeGateway
+
+        return StripeGateway(self.secrets.get("stripe_secret_key"), api_base=self.settings.stripe_api_base)
+
+    @cached_property
+    def queues(self) -> Queues:
+        from chalicelib.adapters.aws import client
+        from chalicelib.adapters.sqs import SqsQueues
+
+        return SqsQueues(
+            client("sqs"),
+            due=self.settings.due_queue_url,
+            notices=self.settings.webhook_queue_url,
+            mail=self.settings.mail_queue_url,
+            clock=self.settings.clock_queue_url,
+        )
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        from chalicelib.adapters.aws import client
+        from chalicelib.adapters.ses import SesMailer
+
+        return SesMailer(client("sesv2"), sender=self.settings.mail_from)
+
+
+_current: Services | None = None
+
+
+def services() -> Services:
+    """The services of this process."""
+    global _current
+    if _current is None:
+        _current = Services()
+    return _current
+
+
+@contextmanager
+def use(replacement: Services) -> Iterator[Services]:
+    """Work with other services inside the block, in every thread: for tests and the local system."""
+    global _current
+    before, _current = _current, replacement
+    try:
+        yield replacement
+    finally:
+        _current = before

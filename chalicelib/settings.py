@@ -1,0 +1,57 @@
+"""The validated environment of the process. Nobody else reads os.environ."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Variables PERENNIAL_…; each function is given those that it needs, so most may be empty."""
+
+    model_config = SettingsConfigDict(env_prefix="PERENNIAL_", extra="ignore", frozen=True)
+
+    stage: str = "dev"
+    billing_table: str = ""
+    ops_table: str = ""
+    due_queue_url: str = ""
+    webhook_queue_url: str = ""
+    mail_queue_url: str = ""
+    clock_queue_url: str = ""
+    parameter_prefix: str = ""
+    """Secrets are read from Parameter Store below this, as `…/key_pepper`."""
+    public_url: str = "http://127.0.0.1:8000"
+    """Where this installation answers, without a trailing slash."""
+    mail_from: str = ""
+    stripe_api_base: str | None = None
+    """Another processor address than Stripe's own: the local stand-in."""
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Where customers may be sent back to after a checkout; comma-separated."""
+    index_settle_seconds: float = Field(default=2.0, ge=0)
+    """How long an index of the table may lag behind it."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("stripe_api_base", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        return value
+
+
+@cache
+def settings() -> Settings:
+    """Read once, on first use."""
+    return Settings()
