@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -55,6 +56,8 @@ class Context:
     channel: str = "self_serve"
     request_key: str = ""
     request_print: str = ""
+    tally: Counter[str] | None = None
+    """Counts the facts committed in this context, by type, where somebody wants to know."""
 
     @property
     def store(self) -> Store:

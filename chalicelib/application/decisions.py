@@ -30,6 +30,8 @@ def commit(ctx: Context, customer_id: str, decision: Decision) -> Decision:
         records = (*records, entry)
     if records:
         ctx.store.commit(ctx.env, *records)
+    if ctx.tally is not None:
+        ctx.tally.update(fact.type for fact in decision.facts)
     return _stored(decision)
 
 
