@@ -146,6 +146,14 @@ class TestPeriodAt:
         assert end == utc("2024-05-05T12:00")
         assert period_at(end, "UTC", MONTH, end) == (0, Period(end, utc("2024-06-05T12:00")))
 
+    def test_a_clock_set_back_across_midnight_does_not_fall_into_the_day_before(self):
+        # Newfoundland set 00:01 back to 23:01: the 7th began, and half a minute later it was the 6th again.
+        anchor = utc("2010-11-01T02:30:30")  # 00:00:30 local
+        again_the_sixth = utc("2010-11-07T02:45")
+        assert local_day(again_the_sixth, "America/St_Johns") == date(2010, 11, 6)
+        k, period = period_at(anchor, "America/St_Johns", DAY, again_the_sixth)
+        assert (k, period.start) == (6, utc("2010-11-07T02:30:30"))
+
     def test_a_day_that_a_zone_skipped_is_an_empty_period_that_contains_nothing(self):
         # Samoa had no 30 December 2011.
         anchor = utc("2011-12-28T22:00")  # 12:00 local on the 28th
