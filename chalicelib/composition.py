@@ -6,11 +6,12 @@ environment, and a function that never charges never loads the processor's SDK.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.application.credentials import KeyRing
 from chalicelib.application.ops import Ops
@@ -18,8 +19,11 @@ from chalicelib.application.ports import Catalogs, Gateway, Mailer, Queues, Stor
 from chalicelib.domain.environment import Environment
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.dynamo.tables import Tables
     from chalicelib.adapters.parameters import Parameters
     from chalicelib.settings import Settings
+
+T = TypeVar("T")
 
 
 class Services:
@@ -63,22 +67,22 @@ class Services:
         return KeyRing(self.ops, self.pepper)
 
     @cached_property
-    def dynamodb(self) -> Any:
-        from chalicelib.adapters.aws import client
+    def tables(self) -> Tables:
+        from chalicelib.adapters.dynamo.tables import open_tables
 
-        return client("dynamodb")
+        return open_tables(billing=self.settings.billing_table, ops=self.settings.ops_table)
 
     @cached_property
     def ops(self) -> Ops:
         from chalicelib.adapters.dynamo.ops import DynamoOps
 
-        return DynamoOps(self.dynamodb, self.settings.ops_table)
+        return DynamoOps(self.tables.client, self.settings.ops_table)
 
     @cached_property
     def store(self) -> Store:
         from chalicelib.adapters.dynamo.store import DynamoStore
 
-        return DynamoStore(self.settings.billing_table)
+        return DynamoStore(self.tables)
 
     @cached_property
     def catalogs(self) -> Catalogs:
@@ -122,6 +126,13 @@ def services() -> Services:
     if _current is None:
         _current = Services()
     return _current
+
+
+def read_message(type_: type[T], body: str) -> T:
+    """What was put on a queue as a record of this type (DueRow, ProcessorNotice, Letter)."""
+    from chalicelib.adapters.codec import decode
+
+    return decode(type_, json.loads(body))
 
 
 @contextmanager

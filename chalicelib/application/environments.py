@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -95,10 +96,8 @@ def create_environment(
         environment = Environment(id=env, name=name, created_at=machine_now, clock=clock)
         catalog = _current_catalog(store, catalog_of)
         records = [environment] if catalog is None else [replace(environment, catalog_version=1), catalog]
-        try:
+        with suppress(VersionConflict):  # somebody ran the same request at the same time: theirs is as good
             store.commit(env, *records)
-        except VersionConflict:
-            pass  # somebody ran the same request at the same time: theirs is as good
         existing = load_environment(store, env)
     if not existing.is_live:
         ops.create(

@@ -78,7 +78,7 @@ def _keep(endpoint: Endpoint, call: Call[Any], claim: Claim, response: Response)
     body = response.body if isinstance(response.body, str) else ""
     if endpoint.secrets and response.status_code < 400:
         content = json.loads(body)
-        body = json.dumps({name: value for name, value in content.items() if name not in endpoint.secrets})
+        body = _text({name: value for name, value in content.items() if name not in endpoint.secrets})
     headers = {name: str(value) for name, value in response.headers.items()}
     keep_answer(call.services.ops, claim, Answer(status=response.status_code, headers=headers, body=body))
 
@@ -87,9 +87,14 @@ def _replay(endpoint: Endpoint, call: Call[Any], answer: Answer) -> Response:
     body = answer.body
     if endpoint.secrets and answer.status < 400:
         content = json.loads(body)
-        body = json.dumps(content | {name: make(call, content) for name, make in endpoint.secrets.items()})
+        body = _text(content | {name: make(call, content) for name, make in endpoint.secrets.items()})
     return Response(body=body, status_code=answer.status, headers={**answer.headers, REPLAYED: "true"})
 
 
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
 def fresh_key() -> str:
+    """The name of a request that cannot be repeated."""
     return ids.token("request", secrets.token_hex(32))

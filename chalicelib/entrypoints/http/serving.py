@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
@@ -80,8 +81,6 @@ def _run(endpoint: Endpoint, call: Call[Any], query: dict[str, list[str]], reque
 
 def _checked(endpoint: Endpoint, call: Call[Any], content: Any, query: dict[str, list[str]]) -> Call[Any]:
     """The call with its body and query validated."""
-    from dataclasses import replace
-
     checked = bodies.validate_query(endpoint.query, query) if not endpoint.raw or endpoint.query else None
     body: Any = None
     if not endpoint.raw:
@@ -95,8 +94,6 @@ def _checked(endpoint: Endpoint, call: Call[Any], content: Any, query: dict[str,
 
 def _named(endpoint: Endpoint, call: Call[Any], key: str | None, fingerprint: str) -> Call[Any]:
     """The call with its request key and fingerprint, in its context too."""
-    from dataclasses import replace
-
     if call.context is None:
         return replace(call, request_key=idempotency.fresh_key(), request_print=fingerprint)
     path = endpoint.path.format(**call.path)
@@ -114,7 +111,8 @@ def _handle(endpoint: Endpoint, call: Call[Any]) -> Response:
 
 
 def _response(endpoint: Endpoint, reply: Reply) -> Response:
-    content, headers = reply.content, dict(reply.headers)
+    content = reply.content
+    headers: dict[str, str | list[str]] = {**reply.headers}
     if isinstance(content, BaseModel):
         headers.setdefault("Content-Type", "application/json")
         content = content.model_dump_json(by_alias=True)
