@@ -24,7 +24,7 @@ def screen(url: str, keys: Keys, state: Path) -> str:
     return f"""
 Perennial is running. Ctrl-C stops it; what it holds stays in {state}.
 
-  Price list       {url}/pricing?key={keys.publishable}
+  Price list       {url}/pricing
   API docs         {url}/docs
   Caught mail      {url}/_local/mail
 
@@ -32,12 +32,12 @@ Perennial is running. Ctrl-C stops it; what it holds stays in {state}.
   Publishable key  {keys.publishable}
 
   Test cards       4242 4242 4242 4242  pays          4000 0000 0000 0002  is declined
-                   4000 0025 0000 3155  wants 3DS     4000 0000 0000 0341  fails at the first renewal
+                   4000 0025 0000 3155  wants 3DS     4000 0000 0000 0341  fails at renewal
                    any future expiry, any CVC
 
   Try, in another terminal:
     . {state}/env
     curl "$URL/v1/plans?currency=EUR" -H "Authorization: Bearer $PK"
-    curl $URL/v1/customers -H "Authorization: Bearer $SK" -d '{{"name": "Ada Ltd"}}' $JSON
-    curl $URL/v1/clock/advance -H "Authorization: Bearer $SK" -d '{{"by": "P1M"}}' $JSON
+    curl $URL/v1/customers -H "Authorization: Bearer $SK" --json '{{"name": "Ada Ltd"}}'
+    curl $URL/v1/clock/advance -H "Authorization: Bearer $SK" --json '{{"by": "P1M"}}'
 """

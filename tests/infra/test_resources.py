@@ -37,7 +37,9 @@ def test_a_failing_message_ends_in_a_dead_letter_queue_of_its_own(name: str) -> 
     assert (target, attribute) == (name.replace("Queue", "DeadLetterQueue"), "Arn")
     assert redrive["maxReceiveCount"] == 5
     assert QUEUES[target]["MessageRetentionPeriod"] == FOURTEEN_DAYS
-    assert QUEUES[name]["MessageRetentionPeriod"] < FOURTEEN_DAYS  # its age counts on in the dead-letter queue
+    assert (
+        QUEUES[name]["MessageRetentionPeriod"] < FOURTEEN_DAYS
+    )  # its age counts on in the dead-letter queue
 
 
 @pytest.mark.parametrize("name", WORK_QUEUES)
