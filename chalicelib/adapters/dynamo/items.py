@@ -1,18 +1,18 @@
 """A record as an item of the billing table, and back.
 
-`doc` is the record's compact JSON without its version (that is `v`). What is long and only read with the whole
-record is deflated into `packed`, so that an ordinary invoice or journal entry costs one write unit (1 KB).
+`doc` is the record's compact JSON without its version (that is `v`). Of the long types only what somebody
+looking at the table wants to see stays there; the rest is deflated into `packed`, so that an ordinary
+subscription, invoice or journal entry costs one write unit (1 KB).
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.adapters import codec
+from chalicelib.adapters.dynamo.packing import pack, unpack
 from chalicelib.adapters.rows import expected_version
 from chalicelib.application.records import LAYOUTS, due_entry, key_of, list_entry
 from chalicelib.domain.catalog import Catalog
@@ -20,16 +20,18 @@ from chalicelib.domain.customer import Claim
 from chalicelib.domain.environment import Environment
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.subscription import Subscription
 
 Item = dict[str, dict[str, Any]]
 
 TYPES: dict[str, type[Any]] = {type_.__name__: type_ for type_ in (*LAYOUTS, Environment, Catalog, Claim)}
-PACKED: dict[type[Any], tuple[str, ...]] = {
-    Invoice: ("lines", "seller", "buyer", "attempts", "payments"),
-    JournalEntry: ("facts", "postings", "movements"),
-    Catalog: ("plans", "add_ons"),
+PLAIN: dict[type[Any], frozenset[str]] = {
+    Subscription: frozenset({"status", "currency", "mrr"}),
+    Invoice: frozenset({"status", "number", "currency", "total", "amount_paid", "collect_at"}),
+    JournalEntry: frozenset({"cause", "schema"}),
+    Catalog: frozenset({"version", "default_currency"}),
 }
-_DEFLATE_LEVEL = 9
+"""The types that are packed, and what of them stays readable."""
 
 
 def item_of(env: str, record: Any, mark: str) -> Item:
@@ -38,7 +40,7 @@ def item_of(env: str, record: Any, mark: str) -> Item:
     document = codec.encode(record)
     if key.type is not Catalog:
         document.pop("version", None)
-    packed = {name: document.pop(name) for name in PACKED.get(key.type, ()) if name in document}
+    document, long = _split(key.type, document)
     item: Item = {
         "pk": {"S": key.pk},
         "sk": {"S": key.sk},
@@ -47,8 +49,8 @@ def item_of(env: str, record: Any, mark: str) -> Item:
         "w": {"S": mark},
         "doc": {"S": codec.dumps(document)},
     }
-    if packed:
-        item["packed"] = {"B": _deflate(codec.dumps(packed))}
+    if long:
+        item["packed"] = {"B": pack(codec.dumps(long), key.pk + key.sk)}
     if (due := due_entry(env, record)) is not None:
         item["due_shard"], item["due_at"] = {"S": due[0]}, {"S": due[1]}
     if (listed := list_entry(env, record)) is not None:
@@ -61,7 +63,7 @@ def record_of(item: Mapping[str, Mapping[str, Any]]) -> Any:
     type_ = TYPES[item["type"]["S"]]
     document = json.loads(item["doc"]["S"])
     if "packed" in item:
-        document |= json.loads(_inflate(item["packed"]["B"]))
+        document |= json.loads(unpack(item["packed"]["B"], item["pk"]["S"] + item["sk"]["S"]))
     if type_ is not Catalog:
         document["version"] = int(item["v"]["N"])
     return codec.decode(type_, document)
@@ -72,10 +74,12 @@ def from_image(image: Mapping[str, Mapping[str, Any]]) -> tuple[str, Any]:
     return image["pk"]["S"].partition("#")[0], record_of(image)
 
 
-def _deflate(text: str) -> bytes:
-    return zlib.compress(text.encode(), _DEFLATE_LEVEL, wbits=-zlib.MAX_WBITS)
-
-
-def _inflate(packed: bytes | str) -> bytes:
-    raw = base64.b64decode(packed) if isinstance(packed, str) else bytes(packed)
-    return zlib.decompress(raw, wbits=-zlib.MAX_WBITS)
+def _split(type_: type[Any], document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stays readable, and what is packed."""
+    plain = PLAIN.get(type_)
+    if plain is None:
+        return document, {}
+    return (
+        {name: value for name, value in document.items() if name in plain},
+        {name: value for name, value in document.items() if name not in plain},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, TypeVar
 
+from chalicelib.adapters.codec import decode, dumps, encode
 from chalicelib.adapters.cursors import decode_cursor, encode_cursor
 from chalicelib.adapters.rows import (
     as_stored,
@@ -85,12 +87,13 @@ class MemoryStore:
 
     def commit(self, env: str, *records: Any, delete: Sequence[Key[Any]] = ()) -> None:
         keys = keys_of_commit(env, records, delete)
+        written = [_through_codec(as_stored(record, expected_version(record) + 1)) for record in records]
         if self.before_commit is not None:
             self.before_commit(env, records)
         with self._lock:
             self._require_versions(keys, records)
-            for key, record in zip(keys, records, strict=True):
-                self._put(env, (key.pk, key.sk), as_stored(record, expected_version(record) + 1))
+            for key, record in zip(keys, written, strict=True):
+                self._put(env, (key.pk, key.sk), record)
             for key in delete:
                 self._remove((key.pk, key.sk))
         if self.after_commit is not None:
@@ -144,6 +147,11 @@ class MemoryStore:
         self._partitions.get(address[0], {}).pop(address[1], None)
         self._due.drop(address)
         self._list.drop(address)
+
+
+def _through_codec(record: Any) -> Any:
+    """As a table would give it back: what cannot be stored fails here too, and nothing mutable is shared."""
+    return decode(type(record), json.loads(dumps(encode(record))))
 
 
 class _Index:
