@@ -95,7 +95,7 @@ def test_a_committed_minimum_is_trued_up_from_two_rounded_sides():
     assert true_up(1_000_000, 100_000) == 900_000
     assert true_up(233_700, 1625) + 1625 == 233_700
     assert true_up(100, 101) == 0
-    assert true_up(Fraction(21, 2), Fraction(1, 2)) == 10
+    assert true_up(Fraction(21, 2), Fraction(2, 5)) == 11
 
 
 @pytest.mark.parametrize("quantity", [-1, 1.5, True, "2", None])
