@@ -2,10 +2,11 @@
 
 from chalice.app import Chalice
 
-from chalicelib.entrypoints.http import edge, environments, health, keys
+from chalicelib.entrypoints.http import docs, edge, environments, health, keys
 
 app = Chalice("perennial", configure_logs=False)  # the application logs through Powertools
 app.register_blueprint(health.bp)
+app.register_blueprint(docs.bp)
 app.register_blueprint(environments.bp)
 app.register_blueprint(keys.bp)
 edge.install(app)
