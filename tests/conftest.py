@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from uuid import uuid4
 
 import pytest
@@ -114,13 +115,20 @@ def _moto_store():
 
 
 def _store_at(endpoint: str | None):
+    """A store with new tables of its own."""
     from chalicelib.adapters.dynamo.store import DynamoStore
     from chalicelib.adapters.dynamo.tables import open_tables
     from infra.local.resources import create_tables
 
     prefix = f"t{uuid4().hex[:12]}-"
-    tables = open_tables(
-        billing=f"{prefix}BillingTable", ops=f"{prefix}OpsTable", endpoint=endpoint, region="us-east-1"
-    )
-    create_tables(tables.client, prefix=prefix)
-    return DynamoStore(tables)
+    connection = _connection(endpoint)
+    create_tables(connection.client, prefix=prefix)
+    return DynamoStore(open_tables(connection, billing=f"{prefix}BillingTable", ops=f"{prefix}OpsTable"))
+
+
+@cache
+def _connection(endpoint: str | None):
+    """One per engine: making a client costs more than most tests."""
+    from chalicelib.adapters.dynamo.tables import connect
+
+    return connect(endpoint=endpoint, region="us-east-1")

@@ -83,9 +83,11 @@ class Tables:
     ops: type[OpsItem]
 
 
-def open_tables(*, billing: str, ops: str, endpoint: str | None = None, region: str | None = None) -> Tables:
-    """Models bound to these table names. No request is made; credentials come from the usual places."""
-    connection = Connection(
+def connect(*, endpoint: str | None = None, region: str | None = None) -> Connection:
+    """The process's one connection. Makes no request; address and credentials, if not given, come from the
+    usual places.
+    """
+    return Connection(
         region=region,
         host=endpoint,
         connect_timeout_seconds=CONNECT_SECONDS,
@@ -93,6 +95,10 @@ def open_tables(*, billing: str, ops: str, endpoint: str | None = None, region: 
         retry_configuration={"total_max_attempts": HTTP_ATTEMPTS, "mode": "standard"},
         max_pool_connections=POOL,
     )
+
+
+def open_tables(connection: Connection, *, billing: str, ops: str) -> Tables:
+    """Models bound to these table names. Makes the connection's client, if it has none yet."""
     return Tables(
         connection.client, _bound(BillingItem, billing, connection), _bound(OpsItem, ops, connection)
     )
