@@ -16,12 +16,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from chalicelib.adapters.catalogs import CachedCatalogs
 from chalicelib.adapters.memory.fakes import MemoryQueues
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.adapters.memory.store import MemoryStore
 from chalicelib.application import payment_methods, subscriptions
-from chalicelib.application.catalog import CachedCatalogs, publish_default
+from chalicelib.application.catalog import publish_default
 from chalicelib.application.clock import Advance, Drive, drive_advance, start_advance
 from chalicelib.application.context import Context
 from chalicelib.application.records import account_key, child_key, customer_key, environment_key
