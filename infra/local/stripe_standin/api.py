@@ -88,15 +88,18 @@ def outcome(standin: Standin, request: Request, request_id: str, fault: Fault | 
         wait_if_slow(fault)
         with standin.store.lock:
             saved = execute(call, route, fault)
-            if keeps(saved):
-                standin.keys.save(scope, key, path=request.path, params=tree, now=call.now, outcome=saved)
+            standin.keys.save(scope, key, path=request.path, params=tree, now=call.now, outcome=saved)
         return saved, False
     finally:
         standin.keys.release(scope, key)
 
 
 def execute(call: Call, route: routes.Route, fault: Fault | None) -> Saved:
-    """Run the endpoint with the store locked. Every refusal is an outcome too."""
+    """Run the endpoint with the store locked.
+
+    From here on every outcome is kept under the idempotency key, refusals included; what was refused before
+    (no key, unknown parameter, rate limit, a fault) is not.
+    """
     try:
         if fault and fault.kind == "500":
             raise failure()
@@ -106,11 +109,6 @@ def execute(call: Call, route: routes.Route, fault: Fault | None) -> Saved:
         return Saved(200, result)
     except ApiError as error:
         return as_saved(error, call.request_id or "")
-
-
-def keeps(saved: Saved) -> bool:
-    """Stripe keeps what an endpoint did, declines and 500s included; a refused request may be mended and retried."""
-    return saved.status in (200, 402, 500)
 
 
 def as_saved(error: ApiError, request_id: str) -> Saved:

@@ -8,7 +8,7 @@ DOCS = "https://stripe.com/docs/error-codes/"
 
 
 class ApiError(Exception):
-    """An answer other than 200. `saved` says whether an idempotency key keeps it."""
+    """An answer other than 200."""
 
     def __init__(
         self,
@@ -18,12 +18,10 @@ class ApiError(Exception):
         type: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
-        saved: bool = False,
         **more: Any,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.saved = saved
         self.error: dict[str, Any] = {}
         if code:
             self.error["code"] = code
@@ -55,7 +53,7 @@ def required(param: str) -> ApiError:
 def declined(
     code: str, decline_code: str | None, message: str, *, param: str | None = None, **objects: Any
 ) -> ApiError:
-    """A refusal by the card's issuer: 402, kept under the idempotency key like any other outcome."""
+    """A refusal by the card's issuer: 402."""
     return ApiError(
         402,
         message,
@@ -63,6 +61,5 @@ def declined(
         code=code,
         decline_code=decline_code,
         param=param,
-        saved=True,
         **objects,
     )

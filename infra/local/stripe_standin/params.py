@@ -175,7 +175,7 @@ def leaf_of(raw: str, shape: Shape, path: tuple[str, ...]) -> Any:
         if re.fullmatch(r"-?\d{1,18}", raw):
             return int(raw)
         raise invalid(f"Invalid integer: {raw[:80]}", param=name(path), code="parameter_invalid_integer")
-    if shape.literals and shape.scalars <= {"str", "bool"}:
+    if shape.literals - {""} and shape.scalars <= {"str", "bool"}:
         if raw in shape.literals:
             return raw
         allowed = ", ".join(sorted(literal for literal in shape.literals if literal)[:12])
