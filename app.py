@@ -2,11 +2,25 @@
 
 from chalice.app import Chalice
 
-from chalicelib.entrypoints.http import docs, edge, environments, health, keys
+from chalicelib.entrypoints.http import (
+    catalog,
+    customers,
+    docs,
+    edge,
+    environments,
+    health,
+    keys,
+    members,
+    plans,
+)
 
 app = Chalice("perennial", configure_logs=False)  # the application logs through Powertools
 app.register_blueprint(health.bp)
 app.register_blueprint(docs.bp)
 app.register_blueprint(environments.bp)
 app.register_blueprint(keys.bp)
+app.register_blueprint(catalog.bp)
+app.register_blueprint(plans.bp)
+app.register_blueprint(customers.bp)
+app.register_blueprint(members.bp)
 edge.install(app)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from threading import Lock
-from typing import Final, cast
+from typing import cast
 
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import Store
-from chalicelib.application.records import catalog_key, environment_key
+from chalicelib.application.records import environment_key
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.catalog_difference import Change, difference
 from chalicelib.domain.catalog_document import CatalogDocument
 from chalicelib.domain.catalog_rules import read_catalog
 from chalicelib.domain.environment import Environment
 from chalicelib.domain.errors import NotFoundError, PreconditionFailedError, PreconditionRequiredError
-
-MOST_KEPT: Final = 64
-"""Catalog versions held in memory: each environment needs its current one and those its subscribers bought."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,32 +24,6 @@ class Publication:
     catalog: Catalog
     changes: tuple[Change, ...]
     published: bool
-
-
-class CachedCatalogs:
-    """Catalog versions by (environment, version), the least recently used given up first."""
-
-    def __init__(self, store: Store, most: int = MOST_KEPT) -> None:
-        self._store = store
-        self._most = most
-        self._kept: OrderedDict[tuple[str, int], Catalog] = OrderedDict()
-        self._lock = Lock()
-
-    def version(self, env: str, version: int) -> Catalog:
-        """One read for the life of the process; NotFoundError for a version that was not published."""
-        with self._lock:
-            kept = self._kept.get((env, version))
-            if kept is not None:
-                self._kept.move_to_end((env, version))
-                return kept
-        catalog = self._store.get(catalog_key(env, version)) if version > 0 else None
-        if catalog is None:
-            raise NotFoundError("there is no such catalog version", version=str(version))
-        with self._lock:
-            self._kept[env, version] = catalog
-            if len(self._kept) > self._most:
-                self._kept.popitem(last=False)
-        return catalog
 
 
 def publish_catalog(
@@ -114,8 +82,7 @@ def current_catalog(ctx: Context) -> Catalog:
 
 def catalog_version(ctx: Context, version: int) -> Catalog:
     """One version, current or not; NotFoundError if it was never published."""
-    catalog: Catalog = ctx.catalogs.version(ctx.env, version)
-    return catalog
+    return ctx.catalogs.version(ctx.env, version)
 
 
 def _environment(ctx: Context) -> Environment:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.catalog_document import write_catalog
+
+ChangedObject = Literal["catalog", "plan", "add_on", "price"]
 
 
 class ChangeKind(StrEnum):
@@ -19,14 +21,14 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`object` (plan, add_on, price or catalog) was added, removed or changed at `path`.
+    """`object` was added, removed or changed at `path`.
 
     Paths name things by id (`plans[pro].prices[pro_month_usd].unit_amount`): a place in a list would move
     with its neighbours. `before` and `after` are JSON values, None where there is nothing.
     """
 
     kind: ChangeKind
-    object: str
+    object: ChangedObject
     path: str
     before: Any = None
     after: Any = None
@@ -43,7 +45,7 @@ def difference(old: Catalog | None, new: Catalog) -> tuple[Change, ...]:
     )
 
 
-def _listed(kind: str, path: str, before: list[Any], after: list[Any]) -> Iterator[Change]:
+def _listed(kind: ChangedObject, path: str, before: list[Any], after: list[Any]) -> Iterator[Change]:
     old, new = _by_id(before), _by_id(after)
     for id_, thing in new.items():
         place = f"{path}[{id_}]"
@@ -60,7 +62,9 @@ def _listed(kind: str, path: str, before: list[Any], after: list[Any]) -> Iterat
             yield Change(ChangeKind.REMOVED, kind, f"{path}[{id_}]", before=thing)
 
 
-def _fields(kind: str, prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _fields(
+    kind: ChangedObject, prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[Change]:
     for name, value in after.items():
         if name not in {"plans", "add_ons", "prices"} and before[name] != value:
             yield Change(ChangeKind.CHANGED, kind, f"{prefix}{name}", before[name], value)

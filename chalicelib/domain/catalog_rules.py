@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from chalicelib.domain import contact
@@ -69,7 +69,7 @@ def _across(document: CatalogDocument) -> Iterator[Problem]:
     yield from _repeated(((f"{path}.id", id_) for path, id_ in products), "the id {} is used by {}")
     ranks = ((f"plans[{index}].rank", plan["rank"]) for index, plan in enumerate(plans))
     yield from _repeated(ranks, "the rank {} is used by {}", "give every plan its own rank")
-    yield from _repeated(_price_ids(document), "the price id {} is used by {}")
+    yield from _price_ids(document)
     free = {plan["id"] for plan in plans if _is_free(plan)}
     for index, plan in enumerate(plans):
         yield from _fall_back(plan, f"plans[{index}].trial.fall_back_plan", free)
@@ -124,7 +124,7 @@ def _product(product: ProductDocument, path: str, default: str) -> Iterator[Prob
 def _prices(prices: Sequence[PriceDocument], path: str, default: str) -> Iterator[Problem]:
     for index, price in enumerate(prices):
         yield from _price(price, f"{path}.prices[{index}]")
-    if prices and not any(price["currency"] == default for price in prices):
+    if prices and is_currency(default) and not any(price["currency"] == default for price in prices):
         yield Problem(
             f"{path}.prices",
             f"there is no price in {default}, to which price lists fall back",
@@ -143,7 +143,9 @@ def _prices(prices: Sequence[PriceDocument], path: str, default: str) -> Iterato
 def _price(price: PriceDocument, path: str) -> Iterator[Problem]:
     yield from _currency(price["currency"], f"{path}.currency")
     yield from _checked(
-        lambda: Interval.of(price["interval"], price.get("interval_count", 1)), f"{path}.interval_count"
+        lambda: Interval.of(price["interval"], price.get("interval_count", 1)),
+        f"{path}.interval_count",
+        "use 1, or 3 with month for a quarter",
     )
     own_id = price.get("id")
     if own_id:
@@ -234,22 +236,31 @@ def _name(text: str, path: str) -> Iterator[Problem]:
         )
 
 
-def _price_ids(document: CatalogDocument) -> Iterator[tuple[str, str]]:
-    products = {"plans": document["plans"], "add_ons": document.get("add_ons", ())}
-    for kind, listed in products.items():
-        for index, product in enumerate(listed):
-            # Two offers of one interval and currency are reported as such, not as two equal ids made from them.
-            made = {price_id(product["id"], price): at for at, price in enumerate(product.get("prices", ()))}
+def _price_ids(document: CatalogDocument) -> Iterator[Problem]:
+    """Ids made from product, interval and currency meet only where those do, which is reported as such."""
+    first: dict[str, str] = {}
+    given: list[tuple[str, str]] = []
+    for kind, products in (("plans", document["plans"]), ("add_ons", document.get("add_ons", ()))):
+        for index, product in enumerate(products):
             for place, price in enumerate(product.get("prices", ())):
+                path = f"{kind}[{index}].prices[{place}].id"
                 name = price_id(product["id"], price)
-                if price.get("id") or made[name] == place:
-                    yield f"{kind}[{index}].prices[{place}].id", name
+                if price.get("id"):
+                    given.append((path, name))
+                else:
+                    first.setdefault(name, path)
+    yield from _repeated(given, "the price id {} is used by {}", known=first)
 
 
 def _repeated(
-    values: Iterable[tuple[str, object]], message: str, fix: str = "give each its own"
+    values: Iterable[tuple[str, object]],
+    message: str,
+    fix: str = "give each its own",
+    *,
+    known: Mapping[str, str] | None = None,
 ) -> Iterator[Problem]:
     first: dict[object, str] = {}
+    first.update(known or {})
     for path, value in values:
         if value in first:
             yield Problem(path, message.format(value, first[value]), fix)
@@ -264,8 +275,8 @@ def _not_sold(path: str, what: str, fix: str) -> Problem:
     return Problem(path, f"not sold yet: {what}", fix)
 
 
-def _checked(check: Callable[[], object], path: str) -> Iterator[Problem]:
+def _checked(check: Callable[[], object], path: str, fix: str | None = None) -> Iterator[Problem]:
     try:
         check()
     except ValidationError as error:
-        yield Problem(path, error.message, error.fix)
+        yield Problem(path, error.message, error.fix or fix)

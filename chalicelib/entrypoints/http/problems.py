@@ -9,7 +9,7 @@ from typing import Any
 
 from chalice.app import Response
 
-from chalicelib.domain.errors import DomainError
+from chalicelib.domain.errors import DomainError, InvalidDocumentError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "body_too_large": Kind(413, "The body is too large"),
     "unsupported_media_type": Kind(415, "The body must be JSON"),
     "idempotency_mismatch": Kind(422, "The Idempotency-Key belongs to another request"),
+    "precondition_required": Kind(428, "Say which version you build upon"),
     "rate_limited": Kind(429, "Too many requests", repeat=True),
     "internal": Kind(500, "Something went wrong here", repeat=True),
     "error": Kind(500, "Something went wrong here", repeat=True),
@@ -106,7 +107,7 @@ def problem_of(error: DomainError, *, base: str, request_id: str) -> Response:
     )
     if kind.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="Perennial"'
-    errors = error.errors if isinstance(error, InvalidFieldsError) and len(error.errors) > 1 else None
+    errors = _errors(error)
     return problem(
         error.code,
         detail=error.message,
@@ -115,6 +116,21 @@ def problem_of(error: DomainError, *, base: str, request_id: str) -> Response:
         headers=headers,
         extra={"field": error.field, "fix": error.fix, "errors": errors, "ids": ids or None},
     )
+
+
+def _errors(error: DomainError) -> list[dict[str, str]] | None:
+    """Each of several things that are wrong, by its path."""
+    match error:
+        case InvalidFieldsError():
+            errors = error.errors
+        case InvalidDocumentError():
+            errors = [
+                {"field": each.field, "detail": each.message, **({"fix": each.fix} if each.fix else {})}
+                for each in error.problems
+            ]
+        case _:
+            return None
+    return errors if len(errors) > 1 else None
 
 
 def internal_problem(*, base: str, request_id: str) -> Response:

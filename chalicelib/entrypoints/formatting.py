@@ -1,0 +1,71 @@
+"""Amounts as people write them, by Unicode's locale data."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.domain.currencies import exponent
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+DEFAULT_LANGUAGE: Final = "en"
+
+
+def format_amount(
+    unit_amount: str, currency: str, language: str = DEFAULT_LANGUAGE, *, short: bool = False
+) -> str:
+    """`unit_amount` minor units (a decimal string, possibly finer than one) of `currency`: "€1,900.00".
+
+    All of its digits are shown. `short` leaves out a fraction of nothing but zeros: "€1,900".
+    """
+    from babel.numbers import format_currency  # its import costs a cold start that never formats
+
+    places = exponent(currency)
+    amount = Decimal(unit_amount).scaleb(-places)
+    is_whole = amount == amount.to_integral_value()
+    digits = 0 if short and is_whole else max(places, -_exponent_of(amount))
+    locale = _locale(language)
+    pattern = locale.currency_formats["standard"]
+    return str(
+        format_currency(
+            amount,
+            currency,
+            format=_with_digits(pattern.pattern, digits),
+            locale=locale,
+            currency_digits=False,
+        )
+    )
+
+
+def format_number(number: int, language: str = DEFAULT_LANGUAGE) -> str:
+    """With the language's grouping: 50,000."""
+    from babel.numbers import format_decimal
+
+    return str(format_decimal(number, locale=_locale(language)))
+
+
+def _exponent_of(amount: Decimal) -> int:
+    exponent_of = amount.normalize().as_tuple().exponent
+    assert isinstance(exponent_of, int)
+    return min(0, exponent_of)
+
+
+def _with_digits(pattern: str, digits: int) -> str:
+    """A number pattern (`¤#,##0.00`) with another count of decimals, in each of its two halves."""
+    return pattern.replace("0.00", "0." + "0" * digits if digits else "0")
+
+
+@lru_cache(maxsize=256)
+def _locale(language: str) -> Locale:
+    """The nearest known locale: the package that ships carries only some."""
+    from babel import Locale, UnknownLocaleError
+
+    for tag in (language, language.partition("-")[0]):
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            continue
+    return Locale.parse(DEFAULT_LANGUAGE)

@@ -1,0 +1,203 @@
+"""The catalog document, what publishing it answers, and the public price list."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chalicelib.domain.calendar import IntervalUnit
+from chalicelib.domain.catalog import SoldBy, TrialEnd
+from chalicelib.domain.catalog_difference import ChangedObject, ChangeKind
+from chalicelib.domain.pricing import PricingModel
+from chalicelib.domain.proration import Granularity
+from chalicelib.entrypoints.http.kit import Schema, View
+
+Name = Annotated[str, Field(min_length=1, max_length=64, examples=["pro"])]
+Text = Annotated[str, Field(max_length=1000)]
+Quotas = Annotated[
+    dict[str, int | None],
+    Field(
+        max_length=100,
+        description="Limits by name; null is unlimited.",
+        examples=[{"projects": 10, "seats": None}],
+    ),
+]
+UnitAmount = Annotated[
+    str,
+    Field(
+        max_length=32,
+        description='Decimal string of minor units, up to 12 places: "1900" is 19.00 USD, "0.25" a quarter cent.',
+        examples=["1900"],
+    ),
+]
+CurrencyCode = Annotated[str, Field(min_length=3, max_length=3, description="ISO 4217.", examples=["USD"])]
+
+
+class Tier(Schema):
+    up_to: int | None = Field(default=None, description="The last unit of the tier; null for no end.")
+    unit_amount: UnitAmount
+    flat_amount: UnitAmount = "0"
+
+
+class PriceSchema(Schema):
+    """One interval in one currency. Sold today: `flat` and `per_unit`; the rest has its place already."""
+
+    id: Name | None = Field(default=None, description="`<plan>_<interval>_<currency>` if left out.")
+    interval: IntervalUnit
+    interval_count: int = Field(default=1, description="3 with `month` is a quarter.")
+    currency: CurrencyCode
+    model: PricingModel
+    unit_amount: UnitAmount | None = None
+    tiers: list[Tier] = Field(default=[], max_length=100)
+    package_size: int = 1
+    billing_unit: int = 1
+    included: int = 0
+    meter: Name | None = None
+
+
+class TrialSchema(Schema):
+    days: int = Field(description="1 to 90.", examples=[14])
+    card_required: bool = False
+    on_end: TrialEnd = Field(default=TrialEnd.CANCEL, description="What happens at the end without a card.")
+    fall_back_plan: Name | None = None
+
+
+class ProductSchema(Schema):
+    id: Name
+    name: str = Field(max_length=100, examples=["Pro"])
+    description: Text = ""
+    features: list[Name] = Field(default=[], max_length=200)
+    quotas: Quotas = {}
+    prices: list[PriceSchema] = Field(default=[], max_length=500)
+
+
+class PlanSchema(ProductSchema):
+    rank: int = Field(description="Orders plans: higher is more. Every plan has its own.", examples=[20])
+    sold_by: SoldBy = SoldBy.SELF_SERVE
+    public: bool = Field(default=True, description="Whether price lists show it.")
+    per_seat: bool = False
+    trial: TrialSchema | None = None
+
+
+class AddOnSchema(ProductSchema):
+    plans: list[Name] = Field(
+        default=[], max_length=100, description="Plans that it goes with; empty for any."
+    )
+
+
+class SellerSchema(Schema):
+    """The seller as every invoice names it."""
+
+    name: str = Field(max_length=200, examples=["Acme Ltd"])
+    email: str = Field(default="", max_length=254)
+    address: list[Text] = Field(default=[], max_length=6)
+    country: str = Field(default="", max_length=2, examples=["IE"])
+    tax_ids: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=10)
+
+
+class CatalogRequest(Schema):
+    """The whole catalog. What is not in it is not sold any more; who bought it keeps it."""
+
+    default_currency: CurrencyCode = "USD"
+    proration: Granularity = Granularity.DAY
+    seller: SellerSchema
+    labels: dict[str, Text] = Field(
+        default={}, max_length=500, description="What people read for the names of features and quotas."
+    )
+    plans: list[PlanSchema] = Field(min_length=1, max_length=100)
+    add_ons: list[AddOnSchema] = Field(default=[], max_length=100)
+
+
+class CatalogView(CatalogRequest):
+    version: int = Field(ge=1)
+
+
+class PublishQuery(Schema):
+    dry_run: bool = Field(default=False, description="Only answer what would change.")
+
+
+class ChangeView(View):
+    kind: ChangeKind
+    object: ChangedObject
+    path: str = Field(examples=["plans[pro].prices[pro_month_usd].unit_amount"])
+    before: Any = None
+    after: Any = None
+
+
+class PublicationView(View):
+    version: int = Field(description="The version that is current now, or that a dry run would make.")
+    published: bool = Field(
+        description="False for a dry run, and when nothing differs from the current version."
+    )
+    changes: list[ChangeView]
+
+
+class PlansQuery(Schema):
+    currency: CurrencyCode | None = Field(
+        default=None, description="The catalog's default currency if left out."
+    )
+    language: str | None = Field(
+        default=None, max_length=35, examples=["de"], description="Of formatted amounts."
+    )
+
+
+class LabelView(View):
+    id: str
+    label: str
+
+
+class QuotaView(LabelView):
+    limit: int | None = Field(description="null is unlimited.")
+
+
+class OfferedPriceView(View):
+    id: str
+    interval: IntervalUnit
+    interval_count: int
+    model: PricingModel
+    currency: str
+    unit_amount: UnitAmount
+    formatted: str = Field(description="For people, with all digits.", examples=["€19.00"])
+
+
+class ProductView(View):
+    id: str
+    name: str
+    description: str
+    features: list[LabelView]
+    quotas: list[QuotaView]
+    currency: str = Field(description="Of its prices: the wanted one, or the default one as a fallback.")
+    fallback: bool = Field(description="Whether it has no price in the wanted currency.")
+    prices: list[OfferedPriceView]
+    yearly_saving_percent: int | None = Field(
+        description="What a year saves against twelve months, rounded down."
+    )
+
+
+class TrialView(View):
+    days: int
+    card_required: bool
+    on_end: TrialEnd
+    fall_back_plan: str | None
+
+
+class PlanView(ProductView):
+    rank: int
+    sold_by: SoldBy
+    free: bool
+    per_seat: bool
+    trial: TrialView | None
+
+
+class AddOnView(ProductView):
+    plans: list[str]
+
+
+class PriceListView(View):
+    catalog_version: int
+    currency: str = Field(description="As wanted, or the default one.")
+    default_currency: str
+    currencies: list[str] = Field(description="In which something is sold.")
+    plans: list[PlanView]
+    add_ons: list[AddOnView]
