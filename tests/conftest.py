@@ -123,7 +123,9 @@ def _store_at(endpoint: str | None):
     prefix = f"t{uuid4().hex[:12]}-"
     connection = _connection(endpoint)
     create_tables(connection.client, prefix=prefix)
-    return DynamoStore(open_tables(connection, billing=f"{prefix}BillingTable", ops=f"{prefix}OpsTable"))
+    return DynamoStore(
+        open_tables(billing=f"{prefix}BillingTable", ops=f"{prefix}OpsTable", connection=connection)
+    )
 
 
 @cache

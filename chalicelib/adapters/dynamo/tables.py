@@ -97,11 +97,10 @@ def connect(*, endpoint: str | None = None, region: str | None = None) -> Connec
     )
 
 
-def open_tables(connection: Connection, *, billing: str, ops: str) -> Tables:
-    """Models bound to these table names. Makes the connection's client, if it has none yet."""
-    return Tables(
-        connection.client, _bound(BillingItem, billing, connection), _bound(OpsItem, ops, connection)
-    )
+def open_tables(*, billing: str, ops: str, connection: Connection | None = None) -> Tables:
+    """Models bound to these table names, over `connection` or one of the usual kind. Makes its client."""
+    shared = connection or connect()
+    return Tables(shared.client, _bound(BillingItem, billing, shared), _bound(OpsItem, ops, shared))
 
 
 def _bound(model: Any, table_name: str, connection: Connection) -> Any:
