@@ -147,6 +147,12 @@ def raw(port: int, request: bytes) -> bytes:
         return answer
 
 
+def test_nothing_follows_the_headers_of_a_head_answer(port: int) -> None:
+    answer = raw(port, b"HEAD /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 def test_a_chunked_body_is_refused_at_once(port: int) -> None:
     head = b"POST /v1/things HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     assert raw(port, head).startswith(b"HTTP/1.1 411 ")
