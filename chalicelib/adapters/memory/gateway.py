@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.adapters.stripe import currencies
-from chalicelib.adapters.stripe.declines import decline
+from chalicelib.adapters.stripe.declines import CANCELED, METHOD_MISSING, decline
 from chalicelib.adapters.stripe.errors import GatewayMisuseError, KeyReusedError
 from chalicelib.application.ports import (
     ChargeRequest,
@@ -31,8 +31,8 @@ from chalicelib.application.ports import (
     RefundRequest,
 )
 from chalicelib.domain.customer import Customer, PaymentMethod
-from chalicelib.domain.errors import GatewayUnavailableError
-from chalicelib.domain.payment import ChargeResult, Decline, DeclineKind, Outcome
+from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
+from chalicelib.domain.payment import ChargeResult, Outcome
 
 BEHAVIOURS = {
     "pm_card_visa": "ok",
@@ -40,14 +40,18 @@ BEHAVIOURS = {
     "pm_card_amex": "ok",
     "pm_card_chargeCustomerFail": "generic_decline",
     "pm_card_insufficient_funds": "insufficient_funds",
-    "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
     "pm_card_lost": "lost_card",
-    "pm_card_visa_chargeDeclinedLostCard": "lost_card",
     "pm_card_authenticationRequired": "authentication_required",
     "pm_debit_processing": "processing",
     "pm_sepaDebit": "processing",
 }
 """Method name → `ok`, `processing`, or a decline code. Any other name that starts with `pm_` pays."""
+
+REFUSED_AT_ATTACH = {
+    "pm_card_chargeDeclined": "generic_decline",
+    "pm_card_chargeDeclinedExpiredCard": "expired_card",
+}
+"""Cards that the bank refuses as soon as they are to be saved."""
 
 _ALIASES = {"decline": "generic_decline", "needs_customer": "authentication_required", "hard": "lost_card"}
 _FAULTS = {"unavailable", "lost_after_charge", "lost_before_charge"}
@@ -137,7 +141,8 @@ class MemoryGateway:
             if payment is None:
                 return None
             if payment.result.outcome is Outcome.DECLINED:
-                self._cancel(payment)
+                payment.result = replace(payment.result, decline=decline(CANCELED))
+                self._notify("payment_intent.canceled", payment.reference, payment.request)
             return payment.result
 
     def refund(self, request: RefundRequest) -> str:
@@ -173,11 +178,11 @@ class MemoryGateway:
             self._begin("attach_method")
             self._require_customer(processor_customer)
             known = self.methods.get(method)
-            if known is not None:
-                if known.owner != processor_customer:
-                    raise GatewayMisuseError("the payment method belongs to another customer")
-                return known.method
-            return self._attach(processor_customer, method).method
+            if not method.startswith("pm_") or (known and known.owner != processor_customer):
+                raise ValidationError("this payment method cannot be used", field="payment_method")
+            if method in REFUSED_AT_ATTACH:
+                raise PaymentDeclinedError(decline(REFUSED_AT_ATTACH[method]).message)
+            return (known or self._attach(processor_customer, method)).method
 
     def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:
         with self._lock:
@@ -186,6 +191,10 @@ class MemoryGateway:
             end = len(matching) - int(cursor or 0)
             start = max(end - _PAGE, 0)
             return matching[start:end], str(len(matching) - start) if start else None
+
+    def locate(self, notice: ProcessorNotice) -> ProcessorNotice | None:
+        """Our notices always carry our ids; see the adapter for Stripe."""
+        return notice if notice.env is not None else None
 
     def minimum(self, currency: str) -> int:
         return currencies.minimum(currency)
@@ -269,7 +278,7 @@ class MemoryGateway:
         self._require_chargeable(attempt.amount, request.currency)
         held = self.methods.get(attempt.method)
         if held is None or held.owner != attempt.processor_customer:
-            return ChargeResult(outcome=Outcome.DECLINED, decline=decline("payment_method_missing"))
+            return ChargeResult(outcome=Outcome.DECLINED, decline=decline(METHOD_MISSING))
         payment = self._new_payment(request, attempt.processor_customer, request.currency, attempt.amount)
         payment.result = replace(payment.result, method=held.method)
         self._decide(payment, held.behaviour)
@@ -305,12 +314,6 @@ class MemoryGateway:
             f"payment_intent.{kinds.get(outcome, 'payment_failed')}", payment.reference, payment.request
         )
 
-    def _cancel(self, payment: Charged) -> None:
-        if payment.result.decline and payment.result.decline.kind is DeclineKind.NEEDS_CUSTOMER:
-            canceled = Decline(kind=DeclineKind.HARD, code="canceled", message="The payment was cancelled.")
-            payment.result = replace(payment.result, decline=canceled)
-            self._notify("payment_intent.canceled", payment.reference, payment.request)
-
     def _give_back(self, request: RefundRequest) -> str:
         payment = self.payments.get(request.reference)
         if payment is None or payment.result.outcome is not Outcome.SUCCEEDED:
@@ -345,6 +348,7 @@ class MemoryGateway:
         if charge is not None and charge.outcome is Outcome.DECLINED:
             return
         page.state = CheckoutState(complete=True, payable=False, charge=charge, method=saved.method)
+        self._page(page.page.reference)
         self._notify("checkout.session.completed", page.page.reference, request)
 
     def _expire(self, page: HostedPage) -> None:
@@ -353,8 +357,6 @@ class MemoryGateway:
             self._notify("checkout.session.expired", page.page.reference, page.request)
 
     def _attach(self, owner: str, name: str) -> _Method:
-        if not name.startswith("pm_"):
-            raise GatewayMisuseError(f"no such payment method: {name!r}")
         behaviour = BEHAVIOURS.get(name, "ok")
         method = PaymentMethod(
             id=f"pm_mem_{len(self.methods) + 1}_{name.removeprefix('pm_')}",
@@ -369,8 +371,11 @@ class MemoryGateway:
         return self.methods[method.id]
 
     def _payment_of(self, request: ChargeRequest) -> Charged | None:
-        if request.attempt.reference is not None:
-            return self.payments.get(request.attempt.reference)
+        reference = request.attempt.reference
+        if reference is not None:
+            if reference not in self.payments:
+                raise GatewayMisuseError(f"no such payment: {reference!r}")
+            return self.payments[reference]
         return next((p for p in self.payments.values() if _same_attempt(p.request, request)), None)
 
     def _page(self, reference: str) -> HostedPage:
@@ -378,7 +383,8 @@ class MemoryGateway:
         if page is None:
             raise GatewayMisuseError(f"no such checkout page: {reference!r}")
         if page.payment is not None and page.state.complete:
-            page.state = replace(page.state, charge=page.payment.result)
+            under_way = page.payment.result.outcome is Outcome.PROCESSING
+            page.state = replace(page.state, charge=page.payment.result, payable=under_way)
         return page
 
     def _require_customer(self, reference: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from chalicelib.domain.errors import DomainError
 
 
@@ -11,6 +14,23 @@ class GatewayMisuseError(Exception):
 
 class KeyReusedError(GatewayMisuseError):
     """One idempotency key was sent with two different requests. Nothing was charged by this call."""
+
+
+class RefusedError(GatewayMisuseError):
+    """Stripe's 4xx, reduced to what may be logged; `error` is its error object, for the adapter alone."""
+
+    def __init__(self, status: int, error: Mapping[str, Any], request_id: str | None) -> None:
+        self.status = status
+        self.error = error
+        self.code = error.get("code")
+        self.param = error.get("param")
+        super().__init__(
+            f"refused with {status}: code {self.code}, parameter {self.param}, request {request_id}"
+        )
+
+
+class UnansweredError(Exception):
+    """No answer that says what happened: a timeout, a dropped connection, a 5xx, a call still in flight."""
 
 
 class MalformedNoticeError(Exception):

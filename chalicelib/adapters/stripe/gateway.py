@@ -1,0 +1,255 @@
+"""The `Gateway` port over Stripe's API. Importing it loads the SDK; nothing else here does.
+
+A charge is never repeated in here: the worker repeats it with the same key once it knows how much time it has,
+and an outcome that nobody saw is UNKNOWN until then. Everything else is tried twice, which is safe because
+Stripe keeps the key of each call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from chalicelib.adapters.stripe import answers, currencies, declines, params
+from chalicelib.adapters.stripe.answers import Json
+from chalicelib.adapters.stripe.client import LONGEST_CALL_SECONDS, SAFETY_SECONDS, Client
+from chalicelib.adapters.stripe.errors import (
+    GatewayMisuseError,
+    MalformedNoticeError,
+    RefusedError,
+    UnansweredError,
+)
+from chalicelib.adapters.stripe.events import EVENT_TYPES, notice_from, with_ids
+from chalicelib.application.ports import (
+    ChargeRequest,
+    CheckoutPage,
+    CheckoutRequest,
+    CheckoutState,
+    ProcessorNotice,
+    RefundRequest,
+)
+from chalicelib.domain.customer import Customer, PaymentMethod
+from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
+from chalicelib.domain.payment import ChargeResult, Outcome
+
+LEAST_FOR_CHARGE_SECONDS: Final = 5.0
+IN_FLIGHT: Final = timedelta(minutes=2)
+"""A call whose caller died may still reach Stripe for so long after its attempt was written down."""
+_PAGE: Final = 100
+_MOST_PAGES: Final = 20
+_SESSION_PARTS: Final = [
+    "payment_intent.latest_charge",
+    "payment_intent.payment_method",
+    "setup_intent.payment_method",
+]
+_log = logging.getLogger(__name__)
+
+
+class StripeGateway:
+    """Thread-safe; one for the life of the process.
+
+    `budget` tells the seconds that are left to the present invocation: every call with its repetitions ends
+    two seconds before, or is not begun. `return_url` is named to Stripe with every charge (see
+    `charge_params`); it should not change while charges are under way. `now` is machine time.
+    """
+
+    def __init__(
+        self,
+        secret_key: str,
+        *,
+        return_url: str,
+        api_base: str | None = None,
+        budget: Callable[[], float] = lambda: SAFETY_SECONDS + LONGEST_CALL_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._budget = budget
+        self._now = now
+        self._return_url = return_url
+        self._client = Client(secret_key, api_base=api_base, budget=budget)
+
+    def ensure_customer(self, env: str, customer: Customer) -> str:
+        """Repeated with the same name and e-mail it answers the same id for a day; after that, or once they
+        have changed, a second customer may come to be at Stripe, which is empty and does no harm.
+        """
+        body = params.customer_params(env, customer)
+        version = params.fingerprint(body)
+        made = self._call("post", "/v1/customers", key=f"customer:{env}:{customer.id}:{version}", **body)
+        return str(made["id"])
+
+    def charge(self, request: ChargeRequest) -> ChargeResult:
+        """One call. Raises GatewayUnavailableError, with nothing charged, on a rate limit, when Stripe cannot
+        be reached, or with less than five seconds left; KeyReusedError if the attempt is not what it was.
+        """
+        if not request.attempt.method:
+            raise GatewayMisuseError("an attempt without a payment method")
+        if self._budget() < LEAST_FOR_CHARGE_SECONDS:
+            raise GatewayUnavailableError("there is too little time left to start a charge")
+        body = params.charge_params(request, self._return_url)
+        key = f"charge:{request.env}:{request.attempt.key}"
+        try:
+            return answers.charge_result(
+                self._client.call("post", "/v1/payment_intents", key=key, retries=0, **body)
+            )
+        except UnansweredError:
+            return ChargeResult(outcome=Outcome.UNKNOWN)
+        except RefusedError as refusal:
+            if refusal.status == 402:
+                return answers.refused_charge(refusal.error)
+            if refusal.param == "payment_method":  # detached, deleted, or another customer's
+                return ChargeResult(
+                    outcome=Outcome.DECLINED, decline=declines.decline(declines.METHOD_MISSING)
+                )
+            raise
+
+    def find_charge(self, request: ChargeRequest) -> ChargeResult | None:
+        """Lists are read, not the search index, which lags behind."""
+        return answers.best_of(self._intents(request))
+
+    def cancel_charge(self, request: ChargeRequest) -> ChargeResult | None:
+        """UNKNOWN while the attempt is so young that a call without an answer may still arrive."""
+        intents = self._intents(request)
+        if not intents and self._now() - request.attempt.written_at < IN_FLIGHT:
+            return ChargeResult(outcome=Outcome.UNKNOWN)
+        return answers.best_of([self._canceled(intent) for intent in intents])
+
+    def refund(self, request: RefundRequest) -> str:
+        """Looks first whether this refund was made already: its key outlives Stripe's memory of it."""
+        intent = {"payment_intent": request.reference, "limit": _PAGE}
+        for page in self._pages("/v1/refunds", intent):
+            for refund in page:
+                if refund["metadata"].get("key") == request.key and refund["status"] != "failed":
+                    return str(refund["id"])
+        body = params.refund_params(request)
+        made = self._call("post", "/v1/refunds", key=f"refund:{request.env}:{request.key}", **body)
+        return str(made["id"])
+
+    def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
+        """Stripe wants `expires_at` between 30 minutes and 24 hours from now."""
+        if sum(item.amount for item in request.items) != request.amount:
+            raise GatewayMisuseError("the page's items do not add up to its amount")
+        body = params.checkout_params(request)
+        session = self._call(
+            "post", "/v1/checkout/sessions", key=f"checkout:{request.env}:{request.key}", **body
+        )
+        return CheckoutPage(session["id"], session["url"])
+
+    def checkout(self, reference: str) -> CheckoutState:
+        session = self._call("get", f"/v1/checkout/sessions/{reference}", expand=_SESSION_PARTS)
+        return answers.checkout_state(session)
+
+    def close_checkout(self, reference: str) -> CheckoutState:
+        try:
+            session = self._call("post", f"/v1/checkout/sessions/{reference}/expire", expand=_SESSION_PARTS)
+        except RefusedError as refusal:
+            if refusal.status == 404:
+                raise
+            return self.checkout(reference)  # no longer open: paid, or closed before
+        return answers.checkout_state(session)
+
+    def attach_method(self, processor_customer: str, method: str) -> PaymentMethod:
+        """Raises PaymentDeclinedError when the bank refuses the card, ValidationError for a method that does
+        not exist or belongs to somebody else.
+        """
+        try:
+            attached = self._call("post", f"/v1/payment_methods/{method}/attach", customer=processor_customer)
+        except RefusedError as refusal:
+            if refusal.status == 402:
+                raise PaymentDeclinedError(declines.decline_of(refusal.error).message) from None
+            if refusal.param == "customer":
+                raise
+            raise ValidationError(
+                "this payment method cannot be used",
+                field="payment_method",
+                fix="Collect a new payment method and send its id.",
+            ) from None
+        return answers.payment_method(attached)
+
+    def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:
+        """Stripe keeps events for 30 days and lists the newest first: each page is in order of time, and the
+        next page is older. A malformed event is logged and left out, so that it does not hide the others.
+        """
+        query: dict[str, Any] = {
+            "created": {"gte": int(since.timestamp())},
+            "types": list(EVENT_TYPES),
+            "limit": _PAGE,
+        }
+        if cursor is not None:
+            query["starting_after"] = cursor
+        page = self._call("get", "/v1/events", **query)
+        notices = [self._listed(event) for event in reversed(page["data"])]
+        further = page["data"][-1]["id"] if page["has_more"] else None
+        return [notice for notice in notices if notice is not None], further
+
+    def locate(self, notice: ProcessorNotice) -> ProcessorNotice | None:
+        """The notice with our ids, asked from Stripe where it has none (`env` is None): disputes and payment
+        methods do not carry them. None: not ours. Raises MalformedNoticeError for one that leads nowhere.
+        """
+        if notice.env is not None:
+            return notice
+        if not notice.reference:
+            raise MalformedNoticeError("it leads nowhere", event=notice.id, kind=notice.kind)
+        if notice.reference.startswith("pm_"):
+            method = self._call("get", f"/v1/payment_methods/{notice.reference}", expand=["customer"])
+            return with_ids(notice, (method.get("customer") or {}).get("metadata") or {})
+        intent = self._call("get", f"/v1/payment_intents/{notice.reference}")
+        return with_ids(notice, intent["metadata"])
+
+    def minimum(self, currency: str) -> int:
+        return currencies.minimum(currency)
+
+    def _intents(self, request: ChargeRequest) -> list[Json]:
+        """Every payment intent of this attempt: the known one, or those that carry its metadata."""
+        attempt = request.attempt
+        if attempt.reference is not None:
+            path = f"/v1/payment_intents/{attempt.reference}"
+            return [self._call("get", path, expand=["latest_charge"])]
+        first = attempt.written_at - timedelta(hours=1)
+        query = {
+            "customer": attempt.processor_customer,
+            "created": {"gte": int(first.timestamp())},
+            "limit": _PAGE,
+            "expand": ["data.latest_charge"],
+        }
+        wanted = params.labels(env=request.env, invoice=request.invoice_id, attempt=attempt.number)
+        return [
+            intent
+            for page in self._pages("/v1/payment_intents", query)
+            for intent in page
+            if wanted.items() <= intent["metadata"].items()
+        ]
+
+    def _canceled(self, intent: Json) -> Json:
+        if intent["status"] in ("succeeded", "canceled"):
+            return intent
+        path = f"/v1/payment_intents/{intent['id']}"
+        try:
+            return self._call("post", f"{path}/cancel", expand=["latest_charge"])
+        except RefusedError:  # it went on meanwhile, or is with the bank
+            return self._call("get", path, expand=["latest_charge"])
+
+    def _listed(self, event: Json) -> ProcessorNotice | None:
+        try:
+            notice = notice_from(event)
+            return notice and self.locate(notice)
+        except MalformedNoticeError as error:
+            _log.error("stripe event %s of type %s is malformed", error.event, error.kind)
+            return None
+
+    def _pages(self, path: str, query: Mapping[str, Any]) -> Iterator[list[Json]]:
+        query = dict(query)
+        for _ in range(_MOST_PAGES):
+            page = self._call("get", path, **query)
+            yield page["data"]
+            if not page["has_more"]:
+                return
+            query["starting_after"] = page["data"][-1]["id"]
+        raise GatewayUnavailableError("the list is too long to look through")
+
+    def _call(self, method: str, path: str, *, key: str | None = None, **body: Any) -> Json:
+        """For what is safe to repeat: no answer is an outage, and whoever called may call again."""
+        try:
+            return self._client.call(method, path, key=key, retries=1, **body)
+        except UnansweredError:
+            raise GatewayUnavailableError("the payment provider did not answer") from None
