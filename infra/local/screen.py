@@ -38,6 +38,6 @@ Perennial is running. Ctrl-C stops it; what it holds stays in {state}.
   Try, in another terminal:
     . {state}/env
     curl "$URL/v1/plans?currency=EUR" -H "Authorization: Bearer $PK"
-    curl $URL/v1/customers -H "Authorization: Bearer $SK" --json '{{"name": "Ada Ltd"}}'
+    curl $URL/v1/customers -H "Authorization: Bearer $SK" --json '{{"email": "ada@example.com"}}'
     curl $URL/v1/clock/advance -H "Authorization: Bearer $SK" --json '{{"by": "P1M"}}'
 """

@@ -133,9 +133,6 @@ class Gateway(LocalGateway):
         if method == "OPTIONS" and method not in methods:
             return 204, self._autogen_options_headers(event), b""
         wanted = "GET" if method == "HEAD" and method not in methods else method
-        if wanted not in methods:
-            status, answer, text = problem(405, "method_not_allowed", f"{method} is not possible here.")
-            return status, answer | {"Allow": ", ".join(sorted(methods))}, text
         return self._invoke(_as_gateway_sends(event, wanted, client), path)
 
     def _invoke(self, event: dict[str, Any], path: str) -> tuple[int, dict[str, Any], bytes]:

@@ -125,8 +125,7 @@ def test_options_answers_the_preflight(connection: http.client.HTTPConnection) -
     [
         ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/ping/pong", 404, "not_found"),
-        ("DELETE", "/ping", 405, "method_not_allowed"),
-        ("TRACE", "/ping", 405, "method_not_allowed"),
+        ("TRACE", "/nowhere", 404, "not_found"),
     ],
 )
 def test_what_the_gateway_refuses_is_problem_json(
@@ -135,6 +134,12 @@ def test_what_the_gateway_refuses_is_problem_json(
     response, body = ask(connection, method, path, Authorization="Bearer x")
     assert response.getheader("Content-Type") == "application/problem+json"
     assert (response.status, json.loads(body)["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("method", ["DELETE", "TRACE"])
+def test_the_application_answers_a_wrong_method(connection: http.client.HTTPConnection, method: str) -> None:
+    response, _ = ask(connection, method, "/ping")
+    assert (response.status, response.getheader("Allow")) == (405, "GET")
 
 
 def raw(port: int, request: bytes) -> bytes:
