@@ -9,9 +9,11 @@ from chalicelib.entrypoints.http import (
     edge,
     environments,
     health,
+    invoices,
     keys,
     members,
     plans,
+    subscriptions,
 )
 
 app = Chalice("perennial", configure_logs=False)  # the application logs through Powertools
@@ -23,4 +25,6 @@ app.register_blueprint(catalog.bp)
 app.register_blueprint(plans.bp)
 app.register_blueprint(customers.bp)
 app.register_blueprint(members.bp)
+app.register_blueprint(subscriptions.bp)
+app.register_blueprint(invoices.bp)
 edge.install(app)

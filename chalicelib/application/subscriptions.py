@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from chalicelib.application import collection, decisions, payment_methods
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
+from chalicelib.application.invoices import refuse_unpaid
+from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.domain import ids, lifecycle, renewal
 from chalicelib.domain.billing import Occasion
@@ -16,15 +18,13 @@ from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import (
     IdempotencyMismatchError,
     NotFoundError,
-    PaymentDeclinedError,
-    PaymentPendingError,
     ValidationError,
 )
-from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
+from chalicelib.domain.invoice import InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import Order
 from chalicelib.domain.metrics import moved
-from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.subscription import Status, Subscription
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +105,28 @@ def get_subscription(ctx: Context, subscription_id: str) -> Subscription:
     if subscription is None:
         raise NotFoundError("no such subscription", id=subscription_id)
     return subscription
+
+
+def list_subscriptions(
+    ctx: Context, *, customer_id: str | None, status: Status | None, limit: int, cursor: str | None
+) -> Page:
+    """Newest first: a customer's own (one Query), or the environment's page by page.
+
+    `status` filters what a page shows, so that a page may be short and still have a cursor.
+    """
+    if customer_id is None:
+        page = ctx.store.listing(Subscription, ctx.env, limit=limit, cursor=cursor)
+        return replace(page, records=tuple(s for s in page.records if status in (None, s.status)))
+    load_buyer(ctx, customer_id)
+    own = ctx.store.children(Subscription, ctx.env, customer_id)
+    own.sort(key=lambda subscription: subscription.created_at, reverse=True)
+    return Page(tuple(subscription for subscription in own if status in (None, subscription.status)))
+
+
+def default_currency(ctx: Context, customer_id: str) -> str:
+    """The customer's currency, else the catalog's default."""
+    customer = load_buyer(ctx, customer_id).customer
+    return customer.currency or current_catalog(ctx).default_currency
 
 
 def load_buyer(ctx: Context, customer_id: str) -> Buyer:
@@ -193,28 +215,8 @@ def _first_payment(ctx: Context, subscription: Subscription) -> Subscription:
     invoice = collection.collect(ctx, *collection.load(ctx, invoice_id))
     if invoice.status is InvoiceStatus.PAID:
         return get_subscription(ctx, subscription.id)
-    _refuse_unpaid(subscription, invoice)
+    refuse_unpaid(invoice)
     return subscription
-
-
-def _refuse_unpaid(subscription: Subscription, invoice: Invoice) -> None:
-    attempt = invoice.attempt
-    if attempt is not None and attempt.is_open:
-        raise PaymentPendingError(
-            "the outcome of the first payment is not known yet",
-            fix="repeat this request with the same Idempotency-Key",
-            subscription=subscription.id,
-            invoice=invoice.id,
-        )
-    decline = attempt.decline if attempt is not None else None
-    raise PaymentDeclinedError(
-        decline.message if decline and decline.message else "the first payment was declined",
-        field="payment_method",
-        fix=f"attach another payment method and POST /v1/invoices/{invoice.id}/pay",
-        subscription=subscription.id,
-        invoice=invoice.id,
-        decline_code=decline.code if decline else "",
-    )
 
 
 def _require_method(subscription: Subscription, account: Account) -> None:

@@ -1,0 +1,212 @@
+"""Invoices over HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chalice.app import Blueprint
+
+from chalicelib.application import invoices as use_cases
+from chalicelib.domain.calendar import next_day_start
+from chalicelib.domain.catalog import Party
+from chalicelib.domain.customer import CollectionMethod
+from chalicelib.domain.errors import (
+    ConflictError,
+    InvalidStateError,
+    NotFoundError,
+    PaymentDeclinedError,
+    PaymentPendingError,
+    ValidationError,
+)
+from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
+from chalicelib.domain.payment import Attempt
+from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.schemas.invoices import (
+    AttemptPage,
+    AttemptView,
+    InvoicePage,
+    InvoicePaymentView,
+    InvoiceQuery,
+    InvoiceView,
+    LineView,
+    PartyView,
+    PayRequest,
+    StepView,
+)
+from chalicelib.entrypoints.http.schemas.subscriptions import CollectionView, period_view
+
+bp = Blueprint(__name__)
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/invoices",
+    query=InvoiceQuery,
+    answer=InvoicePage,
+    scope=Scope.READ,
+    tag="Invoices",
+    summary="List the invoices of a customer or of one subscription, newest first",
+    errors=(NotFoundError, ValidationError),
+)
+def list_invoices(call: Call[None]) -> InvoicePage:
+    query = call.query
+    page = use_cases.list_invoices(
+        call.ctx,
+        customer_id=query.customer,
+        subscription_id=query.subscription,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    data = [invoice_view(invoice, call.ctx.now) for invoice in page.records]
+    return InvoicePage(data=data, next_cursor=page.cursor)
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/invoices/{id}",
+    answer=InvoiceView,
+    scope=Scope.READ,
+    tag="Invoices",
+    summary="Get an invoice with the inputs of every line",
+    errors=(NotFoundError,),
+)
+def get_invoice(call: Call[None]) -> InvoiceView:
+    return invoice_view(use_cases.get_invoice(call.ctx, call.path["id"]), call.ctx.now)
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/invoices/{id}/attempts",
+    answer=AttemptPage,
+    scope=Scope.READ,
+    tag="Invoices",
+    summary="List the attempts to collect an invoice",
+    errors=(NotFoundError,),
+)
+def list_attempts(call: Call[None]) -> AttemptPage:
+    invoice = use_cases.get_invoice(call.ctx, call.path["id"])
+    return AttemptPage(data=[_attempt(attempt) for attempt in invoice.attempts])
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/invoices/{id}/pay",
+    body=PayRequest,
+    answer=InvoiceView,
+    scope=Scope.WRITE,
+    tag="Invoices",
+    summary="Collect an open invoice now",
+    errors=(
+        NotFoundError,
+        InvalidStateError,
+        ValidationError,
+        ConflictError,
+        PaymentDeclinedError,
+        PaymentPendingError,
+    ),
+)
+def pay_invoice(call: Call[PayRequest]) -> InvoiceView:
+    paid = use_cases.pay_invoice(call.ctx, call.path["id"], payment_method=call.body.payment_method)
+    return invoice_view(paid, call.ctx.now)
+
+
+def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
+    """`overdue` is derived: open, sent to the customer, and from the day after its due date."""
+    return InvoiceView(
+        id=invoice.id,
+        customer=invoice.customer_id,
+        subscription=invoice.subscription_id,
+        number=invoice.number,
+        status=invoice.status,
+        cause=invoice.cause.kind,
+        currency=invoice.currency,
+        period=period_view(invoice.period),
+        issued_at=invoice.issued_at,
+        due_at=invoice.due_at,
+        overdue=_is_overdue(invoice, now),
+        collection=CollectionView(method=invoice.terms.method, net_days=invoice.terms.net_days),
+        seller=_party(invoice.seller),
+        buyer=_party(invoice.buyer),
+        lines=[_line(line) for line in invoice.lines],
+        total=invoice.total,
+        tax=invoice.tax,
+        credit_applied=invoice.credit_applied,
+        carried_in=invoice.carried_in,
+        carried_out=invoice.carried_out,
+        amount_due=invoice.amount_due,
+        amount_paid=invoice.amount_paid,
+        amount_remaining=invoice.amount_remaining,
+        attempts=[_attempt(attempt) for attempt in invoice.attempts],
+        payments=[
+            InvoicePaymentView(id=payment.id, amount=payment.amount, at=payment.at, kind=payment.kind)
+            for payment in invoice.payments
+        ],
+        paid_at=invoice.paid_at,
+        closed_at=invoice.closed_at,
+    )
+
+
+def _is_overdue(invoice: Invoice, now: datetime) -> bool:
+    sent = invoice.terms.method is CollectionMethod.SEND_INVOICE
+    return (
+        invoice.status is InvoiceStatus.OPEN and sent and now >= next_day_start(invoice.due_at, invoice.zone)
+    )
+
+
+def _line(line: Line) -> LineView:
+    return LineView(
+        id=line.id,
+        kind=line.kind,
+        description=line.description,
+        product=line.product,
+        price=line.price_id,
+        model=line.model,
+        quantity=line.quantity,
+        steps=[
+            StepView(
+                quantity=step.quantity,
+                unit_amount=step.unit_amount,
+                flat_amount=step.flat_amount,
+                per=step.per,
+                up_to=step.up_to,
+            )
+            for step in line.steps
+        ],
+        numerator=line.numerator,
+        denominator=line.denominator,
+        period=period_view(line.period),
+        amount=line.amount,
+        discount=line.discount,
+        tax_rate=line.tax_rate,
+        tax_inclusive=line.tax_inclusive,
+        net=line.net,
+        tax=line.tax,
+        total=line.total,
+    )
+
+
+def _party(party: Party) -> PartyView:
+    return PartyView(
+        name=party.name,
+        email=party.email,
+        address=list(party.address),
+        country=party.country,
+        tax_ids=list(party.tax_ids),
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        status=attempt.status,
+        amount=attempt.amount,
+        at=attempt.at,
+        settled_at=attempt.settled_at,
+        payment_method=attempt.method or None,
+        decline_code=attempt.decline.code if attempt.decline else None,
+        decline_kind=attempt.decline.kind if attempt.decline else None,
+    )

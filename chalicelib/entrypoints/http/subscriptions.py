@@ -1,0 +1,229 @@
+"""Subscriptions over HTTP."""
+
+from __future__ import annotations
+
+from chalice.app import Blueprint
+
+from chalicelib.application import subscriptions as use_cases
+from chalicelib.domain.calendar import Interval
+from chalicelib.domain.customer import Terms
+from chalicelib.domain.errors import (
+    ConflictError,
+    InvalidStateError,
+    NotFoundError,
+    PaymentDeclinedError,
+    PaymentPendingError,
+    QuoteRequiredError,
+    ValidationError,
+)
+from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.schedule import next_due
+from chalicelib.domain.subscription import (
+    Cancellation,
+    DunningRun,
+    Item,
+    PendingChange,
+    Subscription,
+    Trial,
+)
+from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.schemas.subscriptions import (
+    CancelAt,
+    CancellationView,
+    CancelRequest,
+    CollectionView,
+    DunningView,
+    ItemView,
+    NextView,
+    PendingChangeView,
+    SubscriptionPage,
+    SubscriptionQuery,
+    SubscriptionRequest,
+    SubscriptionView,
+    TrialView,
+    period_view,
+)
+
+bp = Blueprint(__name__)
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions",
+    body=SubscriptionRequest,
+    answer=SubscriptionView,
+    status=201,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="Start a subscription with the payment method on file",
+    errors=(NotFoundError, ValidationError, QuoteRequiredError, PaymentDeclinedError, PaymentPendingError),
+)
+def create_subscription(call: Call[SubscriptionRequest]) -> SubscriptionView:
+    body = call.body
+    currency = body.currency or use_cases.default_currency(call.ctx, body.customer)
+    return subscription_view(
+        use_cases.create_subscription(
+            call.ctx, body.customer, order_of(body, currency), payment_method=body.payment_method
+        )
+    )
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/subscriptions",
+    query=SubscriptionQuery,
+    answer=SubscriptionPage,
+    scope=Scope.READ,
+    tag="Subscriptions",
+    summary="List subscriptions, newest first, of one customer or all",
+    errors=(ValidationError, NotFoundError),
+)
+def list_subscriptions(call: Call[None]) -> SubscriptionPage:
+    query = call.query
+    page = use_cases.list_subscriptions(
+        call.ctx, customer_id=query.customer, status=query.status, limit=query.limit, cursor=query.cursor
+    )
+    return SubscriptionPage(data=[subscription_view(each) for each in page.records], next_cursor=page.cursor)
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/subscriptions/{id}",
+    answer=SubscriptionView,
+    scope=Scope.READ,
+    tag="Subscriptions",
+    summary="Get a subscription",
+    errors=(NotFoundError,),
+)
+def get_subscription(call: Call[None]) -> SubscriptionView:
+    return subscription_view(use_cases.get_subscription(call.ctx, call.path["id"]))
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/cancel",
+    body=CancelRequest,
+    answer=SubscriptionView,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="Cancel at the end of what is paid for, or now",
+    errors=(NotFoundError, InvalidStateError, ConflictError),
+)
+def cancel_subscription(call: Call[CancelRequest]) -> SubscriptionView:
+    at_end = call.body.at is CancelAt.PERIOD_END
+    return subscription_view(
+        use_cases.cancel_subscription(
+            call.ctx, call.path["id"], at_period_end=at_end, reason=call.body.reason
+        )
+    )
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/undo_cancellation",
+    answer=SubscriptionView,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="Take back a cancellation that has not taken effect",
+    errors=(NotFoundError, InvalidStateError, ConflictError),
+)
+def undo_cancellation(call: Call[None]) -> SubscriptionView:
+    return subscription_view(use_cases.undo_cancellation(call.ctx, call.path["id"]))
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/reactivate",
+    answer=SubscriptionView,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="Bring a cancelled subscription back with the prices it had",
+    errors=(NotFoundError, InvalidStateError, ValidationError, PaymentDeclinedError, PaymentPendingError),
+)
+def reactivate_subscription(call: Call[None]) -> SubscriptionView:
+    return subscription_view(use_cases.reactivate_subscription(call.ctx, call.path["id"]))
+
+
+def order_of(body: SubscriptionRequest, currency: str) -> Order:
+    """The body as an order. Whoever holds a secret key may sell what is not self-serve."""
+    terms = body.collection
+    return Order(
+        plan=body.plan,
+        currency=currency,
+        interval=Interval(body.interval, body.interval_count),
+        quantity=body.quantity,
+        add_ons=tuple((add_on.id, add_on.quantity) for add_on in body.add_ons),
+        trial_days=body.trial_days,
+        terms=Terms(method=terms.method, net_days=terms.net_days) if terms else None,
+        billing=body.billing,
+        channel="api",
+    )
+
+
+def subscription_view(subscription: Subscription) -> SubscriptionView:
+    terms, due = subscription.terms, next_due(subscription)
+    return SubscriptionView(
+        id=subscription.id,
+        customer=subscription.customer_id,
+        status=subscription.status,
+        plan=subscription.plan.product,
+        currency=subscription.currency,
+        catalog_version=subscription.catalog_version,
+        items=[_item(item) for item in subscription.items],
+        time_zone=subscription.zone,
+        anchor=subscription.anchor,
+        billing=subscription.billing,
+        current_period=period_view(subscription.period),
+        trial=_trial(subscription.trial) if subscription.trial else None,
+        cancellation=_cancellation(subscription.cancellation) if subscription.cancellation else None,
+        pending_change=_pending(subscription.pending) if subscription.pending else None,
+        dunning=_dunning(subscription.dunning) if subscription.dunning else None,
+        next=NextView(at=due.at, kind=due.kind) if due else None,
+        collection=CollectionView(method=terms.method, net_days=terms.net_days),
+        channel=subscription.channel,
+        mrr=subscription.mrr,
+        latest_invoice=use_cases.first_invoice_id(subscription),
+        created_at=subscription.created_at,
+        started_at=subscription.started_at,
+        ended_at=subscription.ended_at,
+    )
+
+
+def _trial(trial: Trial) -> TrialView:
+    return TrialView(start=trial.started_at, end=trial.ends_at, on_end=trial.on_end)
+
+
+def _cancellation(asked: Cancellation) -> CancellationView:
+    return CancellationView(requested_at=asked.requested_at, at=asked.at, reason=asked.reason)
+
+
+def _pending(change: PendingChange) -> PendingChangeView:
+    return PendingChangeView(at=change.at, items=[_item(item) for item in change.items])
+
+
+def _dunning(run: DunningRun) -> DunningView:
+    return DunningView(
+        started_at=run.started_at, step=run.step, next_attempt_at=run.next_at, invoices=list(run.invoices)
+    )
+
+
+def _item(item: Item) -> ItemView:
+    price = item.price
+    return ItemView(
+        id=item.id,
+        kind=item.kind,
+        product=item.product,
+        name=item.name,
+        quantity=item.quantity,
+        price=price.id if price else None,
+        model=price.rate.model if price else None,
+        unit_amount=price.rate.unit_amount if price else None,
+        interval=price.interval.unit if price else None,
+        interval_count=price.interval.count if price else None,
+    )
