@@ -1,0 +1,477 @@
+"""One contract for every payment gateway. `pytest -m stripe` runs it against Stripe's test mode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chalicelib.adapters.stripe.errors import GatewayMisuseError, KeyReusedError
+from chalicelib.application.ports import ChargeRequest, RefundRequest
+from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
+from chalicelib.domain.payment import DeclineKind, Outcome
+from tests.infra.gateway_worlds import (
+    MemoryWorld,
+    StandinWorld,
+    StripeWorld,
+    World,
+    charge_request,
+    checkout_request,
+    new_customer,
+    unique,
+)
+
+NO_STRIPE = pytest.mark.skipif("STRIPE_TEST_KEY" not in os.environ, reason="STRIPE_TEST_KEY is not set")
+WORLDS = {"memory": MemoryWorld, "standin": StandinWorld, "stripe": StripeWorld}
+
+
+@pytest.fixture(
+    params=["memory", "standin", pytest.param("stripe", marks=[pytest.mark.stripe, NO_STRIPE])],
+    scope="module",
+)
+def shared(request: pytest.FixtureRequest) -> Iterator[World]:
+    world = WORLDS[request.param]()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(shared: World) -> World:
+    return shared
+
+
+def need(world: World, *abilities: str) -> None:
+    """Skip the test where that cannot be brought about."""
+    missing = set(abilities) - world.can
+    if missing:
+        pytest.skip(f"cannot be brought about here: {', '.join(sorted(missing))}")
+
+
+@pytest.fixture
+def customer(world: World) -> str:
+    return world.gateway.ensure_customer("sbx_contract", new_customer())
+
+
+@pytest.fixture
+def card(world: World, customer: str) -> str:
+    return world.card(customer, "ok")
+
+
+def test_a_customer_is_made_once(world: World) -> None:
+    ana = new_customer()
+    first = world.gateway.ensure_customer("sbx_contract", ana)
+    assert world.gateway.ensure_customer("sbx_contract", ana) == first
+    assert world.gateway.ensure_customer("sbx_other", ana) != first
+    assert world.gateway.ensure_customer("sbx_contract", replace(ana, email="new@customer.example"))
+
+
+def test_a_charge_succeeds(world: World, customer: str, card: str) -> None:
+    result = world.gateway.charge(charge_request(customer, card, amount=2900))
+    assert result.outcome is Outcome.SUCCEEDED
+    assert result.charged == 2900
+    assert result.reference
+    assert result.charge
+    assert result.decline is None
+    assert result.method is not None
+    assert (result.method.id, result.method.kind, result.method.brand) == (card, "card", "visa")
+    assert result.method.last4 == "4242"
+    assert result.method.fingerprint
+
+
+def test_a_repetition_charges_nothing_more(world: World, customer: str, card: str) -> None:
+    request = charge_request(customer, card)
+    first = world.gateway.charge(request)
+    again = replace(request, attempt=replace(request.attempt, tries=3, not_before=datetime.now(UTC)))
+    assert world.gateway.charge(again) == first
+
+
+def test_one_key_with_other_parameters_is_refused(world: World, customer: str, card: str) -> None:
+    request = charge_request(customer, card, amount=2900)
+    first = world.gateway.charge(request)
+    with pytest.raises(KeyReusedError):
+        world.gateway.charge(replace(request, attempt=replace(request.attempt, amount=2901)))
+    with pytest.raises(KeyReusedError):
+        world.gateway.charge(replace(request, currency="EUR"))
+    assert world.gateway.find_charge(request) == first
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        ("generic_decline", DeclineKind.SOFT),
+        ("insufficient_funds", DeclineKind.SOFT),
+        ("lost_card", DeclineKind.HARD),
+        ("expired_card", DeclineKind.HARD),
+    ],
+)
+def test_a_decline_is_a_definite_no(world: World, customer: str, behaviour: str, kind: DeclineKind) -> None:
+    if behaviour != "generic_decline":
+        need(world, "cards")
+    request = charge_request(customer, world.card(customer, behaviour))
+    result = world.gateway.charge(request)
+    assert result.outcome is Outcome.DECLINED
+    assert result.decline is not None
+    assert (result.decline.code, result.decline.kind) == (behaviour, kind)
+    assert "lost" not in result.decline.message.lower()
+    assert result.reference
+    assert result.charged == 0
+    assert world.gateway.charge(request) == result
+    found = world.gateway.find_charge(request)
+    assert found is not None
+    assert (found.outcome, found.decline, found.reference) == (
+        Outcome.DECLINED,
+        result.decline,
+        result.reference,
+    )
+
+
+def test_a_new_attempt_after_a_decline_is_a_new_charge(world: World, customer: str, card: str) -> None:
+    declined = charge_request(customer, world.card(customer, "generic_decline"), number=1)
+    assert world.gateway.charge(declined).outcome is Outcome.DECLINED
+    second = charge_request(customer, card, number=2, invoice=declined.invoice_id)
+    assert world.gateway.charge(second).outcome is Outcome.SUCCEEDED
+    found = world.gateway.find_charge(declined)
+    assert found is not None
+    assert found.outcome is Outcome.DECLINED
+
+
+def test_authentication_needs_the_customer(world: World, customer: str) -> None:
+    request = charge_request(customer, world.card(customer, "authentication_required"))
+    result = world.gateway.charge(request)
+    assert result.outcome is Outcome.DECLINED
+    assert result.decline is not None
+    assert result.decline.kind is DeclineKind.NEEDS_CUSTOMER
+    assert result.reference, "the confirmation link is bound to the payment"
+
+
+def test_a_confirmed_payment_is_found_paid(world: World, customer: str) -> None:
+    need(world, "cards")
+    request = charge_request(customer, world.card(customer, "authentication_required"), amount=1900)
+    reference = world.gateway.charge(request).reference
+    assert reference
+    world.confirm(reference)
+    for known in (None, reference):
+        found = world.gateway.find_charge(replace(request, attempt=replace(request.attempt, reference=known)))
+        assert found is not None
+        assert (found.outcome, found.charged, found.reference) == (Outcome.SUCCEEDED, 1900, reference)
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_a_bank_debit_takes_days(world: World, customer: str, succeeded: bool) -> None:
+    need(world, "debits")
+    request = charge_request(customer, world.card(customer, "processing"), currency="EUR")
+    result = world.gateway.charge(request)
+    assert (result.outcome, result.charged) == (Outcome.PROCESSING, 0)
+    assert result.reference
+    assert world.gateway.cancel_charge(request) == world.gateway.find_charge(request)
+    world.settle(result.reference, succeeded=succeeded)
+    found = world.gateway.find_charge(request)
+    assert found is not None
+    assert found.outcome is (Outcome.SUCCEEDED if succeeded else Outcome.DECLINED)
+
+
+def test_charged_with_the_answer_lost(world: World, customer: str, card: str) -> None:
+    need(world, "faults")
+    before = world.charged("USD")
+    request = charge_request(customer, card, amount=3100)
+    world.fault("lost_after_charge")
+    assert world.gateway.charge(request).outcome is Outcome.UNKNOWN
+    found = world.gateway.find_charge(request)
+    assert found is not None
+    assert (found.outcome, found.charged) == (Outcome.SUCCEEDED, 3100)
+    assert world.gateway.charge(request) == found
+    assert world.charged("USD") - before == 3100
+
+
+@pytest.mark.parametrize("kind", ["lost_before_charge", "503"])
+def test_nothing_charged_and_no_answer(world: World, customer: str, card: str, kind: str) -> None:
+    need(world, "faults")
+    request = charge_request(customer, card)
+    world.fault(kind)
+    assert world.gateway.charge(request).outcome is Outcome.UNKNOWN
+    assert world.gateway.find_charge(request) is None
+    assert world.gateway.charge(request).outcome is Outcome.SUCCEEDED
+
+
+def test_a_rate_limit_is_no_attempt(world: World, customer: str, card: str) -> None:
+    need(world, "faults")
+    request = charge_request(customer, card)
+    world.fault("429")
+    with pytest.raises(GatewayUnavailableError):
+        world.gateway.charge(request)
+    assert world.gateway.charge(request).outcome is Outcome.SUCCEEDED
+
+
+def test_an_attempt_is_found_when_its_key_is_forgotten(world: World, customer: str, card: str) -> None:
+    need(world, "keys")
+    request = charge_request(customer, card)
+    charged = world.gateway.charge(request)
+    world.expire_keys()
+    assert world.gateway.find_charge(request) == charged
+
+
+def test_an_attempt_that_never_was_leaves_no_trace(world: World, customer: str, card: str) -> None:
+    request = charge_request(customer, card)
+    assert world.gateway.charge(request).outcome is Outcome.SUCCEEDED
+    other = replace(request, attempt=replace(request.attempt, number=2))
+    assert world.gateway.find_charge(other) is None
+    assert world.gateway.find_charge(replace(request, invoice_id=unique("inv"))) is None
+    assert world.gateway.find_charge(replace(request, env="live")) is None
+
+
+def test_a_method_of_another_customer_is_refused_for_good(world: World, customer: str) -> None:
+    stranger = world.gateway.ensure_customer("sbx_contract", new_customer())
+    result = world.gateway.charge(charge_request(customer, world.card(stranger, "ok")))
+    assert result.outcome is Outcome.DECLINED
+    assert result.decline is not None
+    assert (result.decline.code, result.decline.kind) == ("payment_method_missing", DeclineKind.HARD)
+
+
+def test_a_detached_method_is_refused_for_good(world: World, customer: str, card: str) -> None:
+    need(world, "cards")
+    world.detach(card)
+    result = world.gateway.charge(charge_request(customer, card))
+    assert result.outcome is Outcome.DECLINED
+    assert result.decline is not None
+    assert (result.decline.code, result.decline.kind) == ("payment_method_missing", DeclineKind.HARD)
+
+
+def test_misuse_raises(world: World, customer: str, card: str) -> None:
+    with pytest.raises(GatewayMisuseError):
+        world.gateway.charge(charge_request("cus_unknown", card))
+    with pytest.raises(GatewayMisuseError):
+        world.gateway.charge(charge_request(customer, card, amount=1))
+    with pytest.raises(GatewayMisuseError):
+        world.gateway.find_charge(charge_request(customer, card, reference="pi_unknown"))
+    with pytest.raises(GatewayMisuseError):
+        world.gateway.checkout("cs_unknown")
+
+
+def aged(request: ChargeRequest) -> ChargeRequest:
+    """As if written down ten minutes ago: no call of it can still be under way."""
+    earlier = request.attempt.written_at - timedelta(minutes=10)
+    return replace(request, attempt=replace(request.attempt, written_at=earlier))
+
+
+def test_cancelling_ends_an_attempt(world: World, customer: str, card: str) -> None:
+    waiting = charge_request(customer, world.card(customer, "authentication_required"))
+    world.gateway.charge(waiting)
+    canceled = world.gateway.cancel_charge(waiting)
+    assert canceled is not None
+    assert canceled.outcome is Outcome.DECLINED
+    assert canceled.decline is not None
+    assert canceled.decline.code == "canceled"
+    assert world.gateway.cancel_charge(waiting) == canceled
+
+    paid = charge_request(customer, card)
+    result = world.gateway.charge(paid)
+    assert world.gateway.cancel_charge(paid) == result
+    assert world.gateway.cancel_charge(aged(charge_request(customer, card))) is None
+
+
+def test_a_cancelled_payment_cannot_be_confirmed(world: World, customer: str) -> None:
+    need(world, "cards")
+    request = charge_request(customer, world.card(customer, "authentication_required"))
+    reference = world.gateway.charge(request).reference
+    assert reference
+    world.gateway.cancel_charge(request)
+    with pytest.raises(Exception, match=r".+"):
+        world.confirm(reference)
+    found = world.gateway.find_charge(request)
+    assert found is not None
+    assert found.outcome is Outcome.DECLINED
+
+
+def refund(request: ChargeRequest, reference: str, amount: int, number: int = 1) -> RefundRequest:
+    return RefundRequest(
+        key=f"{request.invoice_id}:refund:{number}", env=request.env, customer_id=request.customer_id,
+        invoice_id=request.invoice_id, reference=reference, amount=amount, currency=request.currency,
+    )  # fmt: skip
+
+
+def test_a_refund_happens_once_and_never_beyond_the_charge(world: World, customer: str, card: str) -> None:
+    request = charge_request(customer, card, amount=2900)
+    reference = world.gateway.charge(request).reference
+    assert reference
+    first = world.gateway.refund(refund(request, reference, 1000))
+    assert world.gateway.refund(refund(request, reference, 1000)) == first
+    if "keys" in world.can:
+        world.expire_keys()
+        assert world.gateway.refund(refund(request, reference, 1000)) == first
+    assert world.gateway.refund(refund(request, reference, 1000, number=2)) != first
+    with pytest.raises(GatewayMisuseError):
+        world.gateway.refund(refund(request, reference, 1000, number=3))
+    assert world.gateway.refund(refund(request, reference, 900, number=4))
+
+
+def test_a_page_is_open_until_it_is_closed(world: World, customer: str) -> None:
+    request = checkout_request(customer, 2900, 1000)
+    page = world.gateway.open_checkout(request)
+    assert page.url.startswith("http")
+    assert world.gateway.open_checkout(request) == page
+    state = world.gateway.checkout(page.reference)
+    assert (state.complete, state.payable, state.charge, state.method) == (False, True, None, None)
+    closed = world.gateway.close_checkout(page.reference)
+    assert (closed.complete, closed.payable, closed.charge) == (False, False, None)
+    assert world.gateway.close_checkout(page.reference) == closed
+    assert world.gateway.checkout(page.reference) == closed
+
+
+def test_a_paid_page_saves_a_method_that_can_be_charged(world: World, customer: str) -> None:
+    need(world, "pages")
+    page = world.gateway.open_checkout(checkout_request(customer, 2900, 1000))
+    world.pay_page(page.reference, "ok")
+    state = world.gateway.checkout(page.reference)
+    assert (state.complete, state.payable) == (True, False)
+    assert state.charge is not None
+    assert (state.charge.outcome, state.charge.charged) == (Outcome.SUCCEEDED, 3900)
+    assert state.charge.charge
+    assert state.method is not None
+    assert state.method.last4 == "4242"
+    assert world.gateway.close_checkout(page.reference) == state
+    known = charge_request(customer, state.method.id, amount=3900, reference=state.charge.reference)
+    found = world.gateway.find_charge(known)
+    assert found is not None
+    assert (found.outcome, found.charged) == (Outcome.SUCCEEDED, 3900)
+    renewal = world.gateway.charge(charge_request(customer, state.method.id))
+    assert renewal.outcome is Outcome.SUCCEEDED
+
+
+def test_a_page_without_a_payment_saves_a_method(world: World, customer: str) -> None:
+    need(world, "pages")
+    page = world.gateway.open_checkout(checkout_request(customer))
+    world.pay_page(page.reference, "ok")
+    state = world.gateway.checkout(page.reference)
+    assert (state.complete, state.payable, state.charge) == (True, False, None)
+    assert state.method is not None
+    result = world.gateway.charge(charge_request(customer, state.method.id))
+    assert result.outcome is Outcome.SUCCEEDED
+
+
+def test_a_debit_on_a_page_is_under_way(world: World, customer: str) -> None:
+    need(world, "pages", "debits")
+    page = world.gateway.open_checkout(checkout_request(customer, 2900, currency="EUR"))
+    world.pay_page(page.reference, "debit")
+    state = world.gateway.checkout(page.reference)
+    assert (state.complete, state.payable) == (True, True)
+    assert state.charge is not None
+    assert state.charge.outcome is Outcome.PROCESSING
+    assert state.charge.reference
+    world.settle(state.charge.reference, succeeded=True)
+    state = world.gateway.checkout(page.reference)
+    assert (state.complete, state.payable) == (True, False)
+    assert state.charge is not None
+    assert state.charge.outcome is Outcome.SUCCEEDED
+
+
+def test_a_closed_page_takes_no_money(world: World, customer: str) -> None:
+    need(world, "pages")
+    page = world.gateway.open_checkout(checkout_request(customer, 2900))
+    closed = world.gateway.close_checkout(page.reference)
+    with pytest.raises(Exception, match=r".+"):
+        world.pay_page(page.reference, "ok")
+    assert world.gateway.checkout(page.reference) == closed
+
+
+def test_a_card_declined_on_a_page_leaves_it_open(world: World, customer: str) -> None:
+    need(world, "pages")
+    page = world.gateway.open_checkout(checkout_request(customer, 2900))
+    with suppress(OSError):  # the page answers 402
+        world.pay_page(page.reference, "pm_card_chargeCustomerFail")
+    state = world.gateway.checkout(page.reference)
+    assert (state.complete, state.payable, state.charge) == (False, True, None)
+
+
+def test_a_page_asks_for_what_its_lines_add_up_to(world: World, customer: str) -> None:
+    with pytest.raises(GatewayMisuseError):
+        world.gateway.open_checkout(replace(checkout_request(customer, 1000, 500), amount=1400))
+    assert world.gateway.open_checkout(checkout_request(customer, 3000, -500)).url
+
+
+def test_methods_are_attached_to_one_customer(world: World, customer: str, card: str) -> None:
+    assert world.gateway.attach_method(customer, card).id == card
+    stranger = world.gateway.ensure_customer("sbx_contract", new_customer())
+    with pytest.raises(ValidationError):
+        world.gateway.attach_method(stranger, card)
+    with pytest.raises(ValidationError):
+        world.gateway.attach_method(customer, "nonsense")
+    with pytest.raises(PaymentDeclinedError):
+        world.gateway.attach_method(customer, "pm_card_chargeDeclined")
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "charged"),
+    [
+        ("JPY", 2900, 2900),
+        ("ISK", 4900, 4900),
+        ("UGX", 90000, 90000),
+        ("KWD", 5124, 5120),
+        ("KWD", 5125, 5130),
+    ],
+)
+def test_currencies_that_stripe_counts_otherwise(
+    world: World, customer: str, card: str, currency: str, amount: int, charged: int
+) -> None:
+    result = world.gateway.charge(charge_request(customer, card, amount=amount, currency=currency))
+    assert (result.outcome, result.charged) == (Outcome.SUCCEEDED, charged)
+
+
+def test_a_page_asks_for_what_a_charge_would(world: World, customer: str) -> None:
+    need(world, "pages")
+    page = world.gateway.open_checkout(checkout_request(customer, 5004, 5004, 5004, currency="KWD"))
+    world.pay_page(page.reference, "ok")
+    state = world.gateway.checkout(page.reference)
+    assert state.charge is not None
+    assert state.charge.charged == 15010
+
+
+def test_minimums_are_in_our_units(world: World) -> None:
+    minimum = world.gateway.minimum
+    assert [minimum(code) for code in ("USD", "GBP", "JPY", "HUF", "KWD")] == [50, 30, 50, 17500, 500]
+
+
+def test_what_happened_is_listed(world: World, customer: str, card: str) -> None:
+    since = datetime.now(UTC) - timedelta(seconds=30)
+    request = charge_request(customer, card)
+    reference = world.gateway.charge(request).reference
+    notices, _ = world.gateway.notices_since(since, None)
+    assert [notice.created for notice in notices] == sorted(notice.created for notice in notices)
+    mine = [notice for notice in notices if notice.reference == reference]
+    assert [notice.kind for notice in mine] == ["payment_intent.succeeded"]
+    assert (
+        mine[0].env,
+        mine[0].customer_id,
+        mine[0].subscription_id,
+        mine[0].invoice_id,
+        mine[0].attempt,
+    ) == (
+        "sbx_contract",
+        "cus_contract",
+        "sub_contract",
+        request.invoice_id,
+        1,
+    )
+
+
+def test_the_list_goes_on_with_older_pages(world: World, customer: str, card: str) -> None:
+    need(world, "pages")
+    since = datetime.now(UTC) - timedelta(hours=1)
+    made = {world.gateway.charge(charge_request(customer, card)).reference for _ in range(105)}
+    seen: list[str] = []
+    cursor: str | None = None
+    oldest = datetime.max.replace(tzinfo=UTC)
+    while True:
+        notices, cursor = world.gateway.notices_since(since, cursor)
+        if notices:
+            assert notices[-1].created <= oldest
+            oldest = notices[0].created
+        seen += [notice.id for notice in notices]
+        made -= {notice.reference for notice in notices}
+        if cursor is None:
+            break
+    assert not made
+    assert len(seen) == len(set(seen)) > 100
