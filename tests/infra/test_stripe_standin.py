@@ -87,7 +87,9 @@ def test_payment_methods_are_owned(v1, customer):
     assert (refused.value.param, refused.value.code) == ("payment_method", "resource_missing")
     with pytest.raises(stripe.InvalidRequestError, match="provide the customer"):
         v1.payment_intents.create({"amount": 100, "currency": "usd", "payment_method": card.id, **CARD})
-    assert [m.id for m in v1.payment_methods.list({"customer": customer.id, "type": "card"}).data] == [card.id]
+    assert [m.id for m in v1.payment_methods.list({"customer": customer.id, "type": "card"}).data] == [
+        card.id
+    ]
     assert [m.id for m in v1.customers.payment_methods.list(customer.id).data] == [card.id]
     assert v1.payment_methods.list({"customer": other.id}).data == []
 
@@ -118,7 +120,9 @@ def test_a_card_is_updated_and_its_fingerprint_is_the_number_alone(v1, customer)
     assert one.card.fingerprint == two.card.fingerprint != master.card.fingerprint
     assert (one.card.brand, one.card.last4, one.card.exp_year) == ("visa", "4242", 2040)
     assert (master.card.brand, one.billing_details.name) == ("mastercard", "Ada")
-    assert v1.payment_methods.update(two.id, {"card": {"exp_month": 1, "exp_year": 2044}}).card.exp_year == 2044
+    assert (
+        v1.payment_methods.update(two.id, {"card": {"exp_month": 1, "exp_year": 2044}}).card.exp_year == 2044
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,10 @@ def test_an_off_session_charge(v1, customer):
     made = paid.latest_charge
     assert (made.status, made.paid, made.amount, made.currency) == ("succeeded", True, 2900, "usd")
     assert made.metadata.to_dict() == {"environment": "sbx_1", "invoice": "inv_1"}
-    assert (made.payment_method_details.card.last4, made.payment_method_details.card.brand) == ("4242", "visa")
+    assert (made.payment_method_details.card.last4, made.payment_method_details.card.brand) == (
+        "4242",
+        "visa",
+    )
     assert made.balance_transaction.net == 2900 - made.balance_transaction.fee
     assert event_types(v1)[-3:] == ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
     assert v1.charges.list({"payment_intent": paid.id}).data[0].id == made.id
@@ -203,7 +210,12 @@ def test_a_card_that_attaches_and_then_declines_and_then_pays_after_replacement(
 
 def test_a_card_that_asks_once_is_charged_later_without_asking(running, v1, customer):
     saved = v1.setup_intents.create(
-        {"customer": customer.id, "payment_method": "pm_card_authenticationRequiredOnSetup", "confirm": True, **CARD}
+        {
+            "customer": customer.id,
+            "payment_method": "pm_card_authenticationRequiredOnSetup",
+            "confirm": True,
+            **CARD,
+        }
     )
     assert saved.status == "requires_action"
     running.control(f"setup_intents/{saved.id}/authenticate", {"outcome": "succeeded"})
@@ -219,7 +231,9 @@ def test_authentication_on_session_then_paid(running, v1, customer):
     with pytest.raises(stripe.CardError) as refused:
         charge(v1, customer, card.id)
     id = refused.value.error.payment_intent.id
-    asked = v1.payment_intents.confirm(id, {"payment_method": card.id, "return_url": "https://shop.example/back"})
+    asked = v1.payment_intents.confirm(
+        id, {"payment_method": card.id, "return_url": "https://shop.example/back"}
+    )
     assert (asked.status, asked.next_action.type) == ("requires_action", "redirect_to_url")
     running.control(f"payment_intents/{id}/authenticate", {"outcome": "failed"})
     failed = v1.payment_intents.retrieve(id)
@@ -232,7 +246,9 @@ def test_authentication_on_session_then_paid(running, v1, customer):
 
 def test_error_on_requires_action_refuses_instead_of_asking(v1, customer):
     with pytest.raises(stripe.CardError) as refused:
-        charge(v1, customer, "pm_card_authenticationRequired", off_session=False, error_on_requires_action=True)
+        charge(
+            v1, customer, "pm_card_authenticationRequired", off_session=False, error_on_requires_action=True
+        )
     assert refused.value.code == "authentication_required"
 
 
@@ -307,7 +323,9 @@ def test_amounts_that_cannot_be_charged(v1, amount, currency, code):
     assert (refused.value.http_status, refused.value.code, refused.value.param) == (400, code, "amount")
 
 
-@pytest.mark.parametrize(("amount", "currency"), [(50, "usd"), (30, "gbp"), (50, "jpy"), (5000, "kwd"), (5000, "isk")])
+@pytest.mark.parametrize(
+    ("amount", "currency"), [(50, "usd"), (30, "gbp"), (50, "jpy"), (5000, "kwd"), (5000, "isk")]
+)
 def test_the_least_amounts_can_be_charged(v1, customer, amount, currency):
     assert charge(v1, customer, "pm_card_visa", amount, currency).amount_received == amount
 
@@ -366,7 +384,9 @@ def test_a_disputing_card_disputes_by_itself(v1, customer):
 
 def test_the_network_updates_a_card(running, v1, customer):
     card = saved_card(v1, customer, "pm_card_chargeCustomerFail")
-    running.control(f"payment_methods/{card.id}/auto_update", {"number": "5555555555554444", "exp_year": 2041})
+    running.control(
+        f"payment_methods/{card.id}/auto_update", {"number": "5555555555554444", "exp_year": 2041}
+    )
     fresh = v1.payment_methods.retrieve(card.id)
     assert (fresh.card.brand, fresh.card.last4, fresh.card.exp_year) == ("mastercard", "4444", 2041)
     assert fresh.customer == customer.id
@@ -412,9 +432,13 @@ def test_parameters_are_held_to_the_sdk(v1, params, name, code):
 
 
 def test_unknown_parameters_inside_a_list_are_named(v1):
-    line = {"price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "Pro", "color": "red"}}}
+    line = {
+        "price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "Pro", "color": "red"}}
+    }
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        v1.checkout.sessions.create({"mode": "payment", "success_url": "https://x.example", "line_items": [line]})
+        v1.checkout.sessions.create(
+            {"mode": "payment", "success_url": "https://x.example", "line_items": [line]}
+        )
     assert refused.value.param == "line_items[0][price_data][product_data][color]"
 
 
@@ -451,7 +475,9 @@ def test_expansion_of_what_cannot_be_expanded_is_refused(v1, customer):
     with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
         v1.customers.retrieve(customer.id, {"expand": ["nonsense"]})
     paid = charge(v1, customer, "pm_card_visa")
-    listed = v1.payment_intents.list({"customer": customer.id, "expand": ["data.latest_charge", "data.customer"]})
+    listed = v1.payment_intents.list(
+        {"customer": customer.id, "expand": ["data.latest_charge", "data.customer"]}
+    )
     assert listed.data[0].latest_charge.id == paid.latest_charge
     assert listed.data[0].customer.email == "ada@example.com"
 

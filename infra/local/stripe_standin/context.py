@@ -114,8 +114,8 @@ class Call:
             self.standin.deliveries.push(event["id"], type, raw)
 
 
-def dumps(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+"""Compact JSON, from one encoder that is made once."""
 
 
 def merge_metadata(current: Mapping[str, str], given: Any) -> dict[str, str]:

@@ -16,10 +16,12 @@ from typing import Any
 
 INDEXED = ("customer", "payment_intent", "charge")
 SCHEMA = """
-create table if not exists objects (kind text, id text, seq integer, data text, hidden text, raw text,
-                                    primary key (kind, id)) without rowid;
+create table if not exists objects (seq integer primary key, kind text, id text, data text, hidden text, raw text);
 create table if not exists meta (name text primary key, value text) without rowid;
 """
+
+
+encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class StateError(Exception):
@@ -50,7 +52,7 @@ class Store:
         self._seq = 0
         self._kinds: dict[str, dict[str, Record]] = {}
         self._index: dict[tuple[str, str, str], dict[str, Record]] = {}
-        self._dirty: dict[tuple[str, str], Record | None] = {}
+        self._dirty: dict[int, Record | None] = {}
         self._db = open_database(folder) if folder else None
         if self._db:
             self._load(self._db)
@@ -93,14 +95,14 @@ class Store:
                 self._index.setdefault(key, {})[record.id] = record
             record.keys = keys
         if self._db:
-            self._dirty[record.kind, record.id] = record
+            self._dirty[record.seq] = record
 
     def remove(self, record: Record) -> None:
         self._kinds[record.kind].pop(record.id, None)
         for key in record.keys:
             self._index.get(key, {}).pop(record.id, None)
         if self._db:
-            self._dirty[record.kind, record.id] = None
+            self._dirty[record.seq] = None
 
     def clear(self) -> None:
         with self._io, self.lock:
@@ -121,15 +123,14 @@ class Store:
             return
         with self._io:
             with self.lock:
-                rows = [row_of(key, record) for key, record in self._dirty.items()]
+                kept = [row_of(record) for record in self._dirty.values() if record]
+                gone = [(seq,) for seq, record in self._dirty.items() if record is None]
                 self._dirty.clear()
                 meta = [] if self.meta == self._kept_meta else list(self.meta.items())
                 self._kept_meta = dict(self.meta)
-            if not rows and not meta:
+            if not (kept or gone or meta):
                 return
-            gone = [row[:2] for row in rows if row[3] is None]
-            self._db.executemany("delete from objects where kind = ? and id = ?", gone)
-            kept = [row for row in rows if row[3] is not None]
+            self._db.executemany("delete from objects where seq = ?", gone)
             self._db.executemany("insert or replace into objects values (?, ?, ?, ?, ?, ?)", kept)
             self._db.executemany("insert or replace into meta values (?, ?)", meta)
             self._db.commit()
@@ -141,7 +142,7 @@ class Store:
                 self._db.close()
 
     def _load(self, db: sqlite3.Connection) -> None:
-        for kind, id, seq, data, hidden, raw in db.execute("select * from objects order by seq"):
+        for seq, kind, id, data, hidden, raw in db.execute("select * from objects order by seq"):
             record = Record(kind, id, seq, json.loads(data), json.loads(hidden), raw)
             self._kinds.setdefault(kind, {})[id] = record
             self.save(record)
@@ -156,10 +157,8 @@ def ref(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def row_of(key: tuple[str, str], record: Record | None) -> tuple[Any, ...]:
-    if record is None:
-        return (*key, None, None, None, None)
-    return (*key, record.seq, json.dumps(record.data), json.dumps(record.hidden), record.raw)
+def row_of(record: Record) -> tuple[Any, ...]:
+    return (record.seq, record.kind, record.id, encode(record.data), encode(record.hidden), record.raw)
 
 
 def open_database(folder: Path) -> sqlite3.Connection:
@@ -170,7 +169,7 @@ def open_database(folder: Path) -> sqlite3.Connection:
         db.execute("pragma journal_mode = wal")
         db.execute("pragma synchronous = off")
         db.executescript(SCHEMA)
-        db.execute("select count(*) from objects where kind = ''").fetchone()
+        db.execute("select count(*) from objects where seq < 0").fetchone()
         return db
     except (OSError, sqlite3.Error) as error:
         raise StateError(f"Stripe stand-in: the state folder {folder} cannot be used: {error}") from error
