@@ -46,6 +46,11 @@ class DynamoStore:
         self._table: str = tables.billing.Meta.table_name
         self._sleep = sleep
 
+    @property
+    def client(self) -> Any:
+        """The botocore client under it, for whoever wants to watch (see `meter`)."""
+        return self._client
+
     def get(self, key: Key[T]) -> T | None:
         answer = self._client.get_item(TableName=self._table, Key=_address(key), ConsistentRead=True)
         record: T | None = record_of(answer["Item"]) if "Item" in answer else None
@@ -68,15 +73,14 @@ class DynamoStore:
         after: str | None = None,
     ) -> list[T]:
         pk, prefix = partition(env, customer), LAYOUTS[type_].prefix
-        request = {
-            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
-            "ExpressionAttributeValues": {":pk": {"S": pk}, ":prefix": {"S": prefix}},
-            "ConsistentRead": True,
-            "ScanIndexForward": not newest_first,
-        }
+        request = _beginning(pk, prefix) | {"ScanIndexForward": not newest_first}
         if after is not None:
             request["ExclusiveStartKey"] = {"pk": {"S": pk}, "sk": {"S": prefix + after}}
         return [record_of(item) for item in self._query(request, limit)]
+
+    def standing(self, env: str, customer: str) -> tuple[Account | None, list[Subscription]]:
+        request = _beginning(partition(env, customer), STANDING)
+        return standing_of(record_of(item) for item in self._query(request, None))
 
     def commit(self, env: str, *records: Any, delete: Sequence[Key[Any]] = ()) -> None:
         keys = keys_of_commit(env, records, delete)
@@ -205,6 +209,16 @@ class DynamoStore:
 
     def _pause(self, attempt: int) -> None:
         self._sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
+
+
+
+def _beginning(pk: str, prefix: str) -> dict[str, Any]:
+    """One partition's items whose sort keys begin so, read consistently."""
+    return {
+        "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
+        "ExpressionAttributeValues": {":pk": {"S": pk}, ":prefix": {"S": prefix}},
+        "ConsistentRead": True,
+    }
 
 
 def _address(key: Key[Any]) -> Item:
