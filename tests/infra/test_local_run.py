@@ -36,7 +36,7 @@ SAMPLE = (
 class Run:
     """One run of the command, with every process that it started."""
 
-    def __init__(self, port: int, state: Path, *more: str) -> None:
+    def __init__(self, port: int, state: Path, *more: str, parts: tuple[str, ...] = SAMPLE) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.process = subprocess.Popen(
@@ -47,7 +47,7 @@ class Run:
                 "run",
                 "--port",
                 str(port),
-                *SAMPLE,
+                *parts,
                 "--state",
                 str(state),
                 *more,
@@ -72,8 +72,10 @@ class Run:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+    def get(self, path: str, *, key: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        request = urllib.request.Request(self.url + path, headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
     def finish(self, number: int) -> tuple[int, str, str]:
@@ -100,8 +102,8 @@ def port() -> int:
 def start(port: int, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def begin(*more: str, state: Path = tmp_path / "state", port: int = port) -> Run:
-        runs.append(Run(port, state, *more))
+    def begin(*more: str, parts: tuple[str, ...] = SAMPLE) -> Run:
+        runs.append(Run(port, tmp_path / "state", *more, parts=parts))
         return runs[-1]
 
     yield begin
@@ -153,6 +155,22 @@ def test_a_day_with_it(start: Callable[..., Run], tmp_path: Path, capsys: Captur
     )["Messages"][0]
     assert message["Body"] == "kept"
     assert again.finish(signal.SIGTERM)[0] == 0
+
+
+def test_the_real_thing(start: Callable[..., Run], tmp_path: Path) -> None:
+    """The project's own application, stand-in and bootstrap, and the shell file that the curl lines need."""
+    run = start(parts=())
+    run.screen()
+    lines = (tmp_path / "state" / "env").read_text().splitlines()
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    assert variables["URL"] == run.url
+    assert run.get("/openapi.json")["openapi"].startswith("3.1")
+    assert run.get("/v1/plans?currency=EUR", key=variables["PK"])["currency"] == "EUR"
+    assert run.get("/v1/customers", key=variables["SK"])["data"] == []
+    family = run.family()
+    assert len(family) == 3
+    assert run.finish(signal.SIGINT)[0] == 0
+    assert gone(family)
 
 
 def test_reset_starts_clean(start: Callable[..., Run], tmp_path: Path) -> None:
