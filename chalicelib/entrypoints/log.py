@@ -29,14 +29,13 @@ def logger() -> Logger:
 
 def log_info(message: str, **fields: Any) -> None:
     """`message` is a constant; a field that is not in FIELDS is a bug (ValueError)."""
-    logger().info(message, extra=_allowed(fields))
+    logger().info(message, extra=_allowed(fields), stacklevel=3)
 
 
 def log_error(message: str, error: BaseException, **fields: Any) -> None:
     """An unexpected error: its type and where it came from. Its message may quote data, so it stays out."""
-    logger().error(
-        message, extra=_allowed({**fields, "error": type(error).__name__, "frames": _frames(error)})
-    )
+    fields = {**fields, "error": type(error).__name__, "frames": _frames(error)}
+    logger().error(message, extra=_allowed(fields), stacklevel=3)
 
 
 def _allowed(fields: dict[str, Any]) -> dict[str, Any]:

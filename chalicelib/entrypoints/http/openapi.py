@@ -99,10 +99,15 @@ def describe(endpoints: Iterable[Endpoint], *, base: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Perennial", "version": VERSION, "description": _DESCRIPTION},
         "servers": [{"url": base}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(endpoint.tag for endpoint in shown)],
+        "tags": [{"name": tag} for tag in _tags(shown)],
         "paths": dict(paths),
         "components": {"schemas": {**schemas, "Problem": _PROBLEM}, "securitySchemes": _SECURITY},
     }
+
+
+def _tags(endpoints: list[Endpoint]) -> list[str]:
+    """In the order of declaration, what is not about billing last."""
+    return sorted(dict.fromkeys(endpoint.tag for endpoint in endpoints), key=lambda tag: tag == "Meta")
 
 
 References = dict[tuple[type[BaseModel], _Mode], dict[str, Any]]
@@ -117,7 +122,28 @@ def _schemas(endpoints: list[Endpoint]) -> tuple[dict[str, Any], References]:
     }
     wanted = sorted(inputs | outputs, key=lambda pair: (pair[0].__module__, pair[0].__qualname__, pair[1]))
     references, definitions = models_json_schema(wanted, ref_template=_REF)
-    return dict(definitions.get("$defs", {})), dict(references)  # type: ignore[arg-type]
+    schemas = {name: _tidy(schema) for name, schema in definitions.get("$defs", {}).items()}
+    return schemas, dict(references)  # type: ignore[arg-type]
+
+
+def _tidy(schema: Any) -> Any:
+    """Without the titles that only repeat a field's name, and with `X or null` as one type."""
+    if isinstance(schema, list):
+        return [_tidy(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {
+        name: {field: _tidy(each) for field, each in value.items()} if name == "properties" else _tidy(value)
+        for name, value in schema.items()
+        if name not in ("title", "examples", "default", "enum", "const")
+    } | {name: schema[name] for name in ("examples", "default", "enum", "const") if name in schema}
+    options = kept.get("anyOf", [])
+    if len(options) == 2 and options[1] == {"type": "null"} and isinstance(options[0].get("type"), str):
+        option = options[0]
+        if "enum" not in option and "const" not in option:
+            del kept["anyOf"]
+            return {**option, "type": [option["type"], "null"], **kept}
+    return kept
 
 
 def _operation(endpoint: Endpoint, schemas: dict[str, Any], references: References) -> dict[str, Any]:
@@ -188,6 +214,8 @@ def _query_parameters(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """An absent parameter is None; there is no way to send null in a query string."""
+    if isinstance(schema.get("type"), list):
+        schema = {**schema, "type": schema["type"][0]}
     options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
     kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default", "description")}
     if schema.get("default") is not None:
