@@ -4,9 +4,11 @@ from chalice.app import Chalice
 
 from chalicelib.entrypoints.http import (
     catalog,
+    clock,
     customers,
     docs,
     edge,
+    entitlements,
     environments,
     health,
     invoices,
@@ -27,4 +29,6 @@ app.register_blueprint(customers.bp)
 app.register_blueprint(members.bp)
 app.register_blueprint(subscriptions.bp)
 app.register_blueprint(invoices.bp)
+app.register_blueprint(clock.bp)
+app.register_blueprint(entitlements.bp)
 edge.install(app)

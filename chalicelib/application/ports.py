@@ -9,9 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from chalicelib.application.records import Key
 from chalicelib.domain.catalog import Catalog
-from chalicelib.domain.customer import Customer, PaymentMethod
+from chalicelib.domain.customer import Account, Customer, PaymentMethod
 from chalicelib.domain.payment import Attempt, ChargeResult
 from chalicelib.domain.schedule import DueKind
+from chalicelib.domain.subscription import Subscription
 
 T = TypeVar("T")
 
@@ -65,6 +66,10 @@ class Store(Protocol):
         after: str | None = None,
     ) -> list[T]:
         """A customer's records of one type in key order (one consistent Query); `after` is a sort key suffix."""
+        ...
+
+    def standing(self, env: str, customer: str) -> tuple[Account | None, list[Subscription]]:
+        """A customer's account and subscriptions in one consistent Query; (None, []) when there is none."""
         ...
 
     def commit(self, env: str, *records: Any, delete: Sequence[Key[Any]] = ()) -> None:

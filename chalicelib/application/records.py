@@ -7,7 +7,7 @@ and commits in one transaction. Due and list entries are derived from the record
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -54,6 +54,21 @@ LAYOUTS: dict[type[Any], Layout] = {
     Lead: Layout("D#", lambda record: ids.own_token(record.id), listed="leads"),
     JournalEntry: Layout("L#", lambda record: journal_suffix(record)),
 }
+
+
+STANDING = "0"
+"""What account and subscriptions begin with, so that one Query reads a customer's standing."""
+
+
+def standing_of(records: Iterable[Any]) -> tuple[Account | None, list[Subscription]]:
+    """(account, subscriptions) out of the records whose keys begin with STANDING."""
+    account, subscriptions = None, []
+    for record in records:
+        if isinstance(record, Account):
+            account = record
+        else:
+            subscriptions.append(record)
+    return account, subscriptions
 
 
 def partition(env: str, customer: str) -> str:

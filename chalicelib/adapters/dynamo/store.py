@@ -17,7 +17,16 @@ from chalicelib.adapters.dynamo.items import Item, item_of, record_of
 from chalicelib.adapters.dynamo.tables import DueIndex, ListIndex, Tables
 from chalicelib.adapters.rows import check_size, due_bound, due_row, keys_of_commit, list_partition
 from chalicelib.application.ports import DueRow, Page, VersionConflict
-from chalicelib.application.records import LAYOUTS, Key, due_partition, partition
+from chalicelib.application.records import (
+    LAYOUTS,
+    STANDING,
+    Key,
+    due_partition,
+    partition,
+    standing_of,
+)
+from chalicelib.domain.customer import Account
+from chalicelib.domain.subscription import Subscription
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -209,7 +218,6 @@ class DynamoStore:
 
     def _pause(self, attempt: int) -> None:
         self._sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
-
 
 
 def _beginning(pk: str, prefix: str) -> dict[str, Any]:

@@ -24,13 +24,17 @@ from chalicelib.adapters.rows import (
 from chalicelib.application.ports import DueRow, Page, VersionConflict
 from chalicelib.application.records import (
     LAYOUTS,
+    STANDING,
     Key,
     due_entry,
     due_partition,
     list_entry,
     partition,
+    standing_of,
 )
+from chalicelib.domain.customer import Account
 from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.subscription import Subscription
 
 T = TypeVar("T")
 Address = tuple[str, str]
@@ -84,6 +88,11 @@ class MemoryStore:
             bound = prefix + after
             sort_keys = [sk for sk in sort_keys if (sk < bound if newest_first else sk > bound)]
         return [siblings[sk] for sk in sort_keys[:limit]]
+
+    def standing(self, env: str, customer: str) -> tuple[Account | None, list[Subscription]]:
+        with self._lock:
+            siblings = dict(self._partitions.get(partition(env, customer), {}))
+        return standing_of(siblings[sk] for sk in sorted(siblings) if sk.startswith(STANDING))
 
     def commit(self, env: str, *records: Any, delete: Sequence[Key[Any]] = ()) -> None:
         keys = keys_of_commit(env, records, delete)

@@ -1,0 +1,17 @@
+"""What a customer may use: one read, then pure derivation."""
+
+from __future__ import annotations
+
+from chalicelib.application.context import Context
+from chalicelib.domain import ids
+from chalicelib.domain.entitlement import Entitlements, entitlements
+from chalicelib.domain.errors import NotFoundError
+
+
+def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
+    """One consistent Query over account and subscriptions; catalog versions come from the process's cache."""
+    ids.require("cus", customer_id)
+    account, subscriptions = ctx.store.standing(ctx.env, customer_id)
+    if account is None:
+        raise NotFoundError("no such customer", id=customer_id)
+    return entitlements(customer_id, subscriptions, lambda version: ctx.catalogs.version(ctx.env, version))

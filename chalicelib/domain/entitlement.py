@@ -1,0 +1,125 @@
+"""What a customer may use right now: derived from subscriptions and catalog at every read, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chalicelib.domain.catalog import AddOn, Catalog, Plan
+from chalicelib.domain.subscription import ENTITLED, ItemKind, Status, Subscription
+
+Quotas = Mapping[str, int | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """What one subscription gives. `until` is when it ends or must be paid again; None: no end in sight."""
+
+    subscription_id: str
+    plan: str
+    status: Status
+    features: tuple[str, ...]
+    quotas: Quotas
+    seats: int | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entitlements:
+    """All grants together. `status` is the best of the subscriptions', None when there is none.
+
+    Features unite. Of two plans' quotas the larger counts (None: unlimited); an add-on's add to its plan's.
+    """
+
+    customer_id: str
+    status: Status | None
+    active: bool
+    plan: str | None
+    features: tuple[str, ...]
+    quotas: Quotas
+    seats: int
+    until: datetime | None
+    grants: tuple[Grant, ...] = field(default=())
+
+
+_BEST_FIRST = (
+    Status.ACTIVE,
+    Status.TRIALING,
+    Status.PAST_DUE,
+    Status.UNPAID,
+    Status.PAUSED,
+    Status.INCOMPLETE,
+    Status.CANCELED,
+    Status.INCOMPLETE_EXPIRED,
+)
+
+
+def entitlements(
+    customer_id: str, subscriptions: Iterable[Subscription], catalog_of: Callable[[int], Catalog]
+) -> Entitlements:
+    """Merge what each entitled subscription grants; `catalog_of` answers an immutable catalog version."""
+    owned = sorted(subscriptions, key=lambda subscription: _BEST_FIRST.index(subscription.status))
+    grants = [
+        _grant(subscription, catalog_of(subscription.catalog_version))
+        for subscription in owned
+        if subscription.status in ENTITLED
+    ]
+    best = max(grants, key=lambda grant: len(grant.features), default=None)
+    ends = [grant.until for grant in grants]
+    return Entitlements(
+        customer_id=customer_id,
+        status=owned[0].status if owned else None,
+        active=bool(grants),
+        plan=best.plan if best else None,
+        features=tuple(sorted({feature for grant in grants for feature in grant.features})),
+        quotas=_largest(grant.quotas for grant in grants),
+        seats=sum(grant.seats or 0 for grant in grants),
+        until=None if None in ends else max((end for end in ends if end), default=None),
+        grants=tuple(grants),
+    )
+
+
+def _grant(subscription: Subscription, catalog: Catalog) -> Grant:
+    plan = catalog.plan(subscription.plan.product)
+    products: list[tuple[Plan | AddOn, int]] = [(plan, 1)]
+    products += [
+        (catalog.add_on(item.product), item.quantity)
+        for item in subscription.items
+        if item.kind is ItemKind.ADD_ON
+    ]
+    return Grant(
+        subscription_id=subscription.id,
+        plan=plan.id,
+        status=subscription.status,
+        features=tuple(sorted({feature for product, _ in products for feature in product.features})),
+        quotas=_added(products),
+        seats=subscription.plan.quantity if plan.per_seat else None,
+        until=_until(subscription),
+    )
+
+
+def _until(subscription: Subscription) -> datetime | None:
+    if subscription.cancellation is not None:
+        return subscription.cancellation.at
+    if subscription.status is Status.TRIALING and subscription.trial is not None:
+        return subscription.trial.ends_at
+    return subscription.period.end if subscription.period is not None else None
+
+
+def _added(products: Iterable[tuple[Plan | AddOn, int]]) -> Quotas:
+    total: dict[str, int | None] = {}
+    for product, quantity in products:
+        for name, limit in product.quotas.items():
+            so_far = total.get(name, 0)
+            total[name] = None if limit is None or so_far is None else so_far + limit * quantity
+    return total
+
+
+def _largest(quotas: Iterable[Quotas]) -> Quotas:
+    merged: dict[str, int | None] = {}
+    for each in quotas:
+        for name, limit in each.items():
+            known = merged.get(name, 0)
+            merged[name] = None if limit is None or known is None else max(known, limit)
+    return merged

@@ -1,0 +1,135 @@
+"""A sandbox's clock over HTTP."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from chalice.app import Blueprint
+from dateutil.relativedelta import relativedelta
+
+from chalicelib.application import clock as use_cases
+from chalicelib.application.clock import Advance, Drive
+from chalicelib.domain.errors import ConflictError, InvalidStateError, NotFoundError, ValidationError
+from chalicelib.entrypoints.http.kit import Call, Reply, Scope, endpoint
+from chalicelib.entrypoints.http.schemas.clock import (
+    AdvanceRequest,
+    AdvanceView,
+    ClockView,
+    Span,
+    StuckView,
+)
+
+bp = Blueprint(__name__)
+
+INLINE_SECONDS = 18.0
+"""How long a request drives the clock itself: the gateway in front gives up at 29 s."""
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/clock",
+    answer=ClockView,
+    scope=Scope.READ,
+    tag="Clock",
+    summary="What time it is in this environment",
+)
+def get_clock(call: Call[None]) -> ClockView:
+    ctx = call.ctx
+    return ClockView(environment=ctx.env, now=ctx.now, live=ctx.env == "live")
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/clock/advance",
+    body=AdvanceRequest,
+    answer=AdvanceView,
+    also={202: "Not quiet yet: see Location"},
+    scope=Scope.ADMIN,
+    tag="Clock",
+    summary="Move a sandbox's clock and do all work that falls due on the way",
+    errors=(ValidationError, InvalidStateError, ConflictError),
+)
+def advance_clock(call: Call[AdvanceRequest]) -> Reply:
+    ctx, ops = call.ctx, call.services.ops
+    started = use_cases.start_advance(ctx, ops, target(call.body, ctx.now))
+    advance = use_cases.drive_advance(ctx, ops, started.id, inline_drive(call))
+    if advance.status != "running":
+        return Reply(content=advance_view(advance))
+    ctx.queues.wake_advance(ctx.env, advance.id)
+    location = {"Location": f"/v1/clock/advances/{advance.id}", "Retry-After": "2"}
+    return Reply(content=advance_view(advance), status=202, headers=location)
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/clock/advances/{id}",
+    answer=AdvanceView,
+    scope=Scope.READ,
+    tag="Clock",
+    summary="How far an advance has come",
+    errors=(NotFoundError,),
+)
+def get_advance(call: Call[None]) -> AdvanceView:
+    return advance_view(use_cases.get_advance(call.ctx, call.services.ops, call.path["id"]))
+
+
+def target(body: AdvanceRequest, now: datetime) -> datetime:
+    """The instant asked for, in UTC."""
+    if (body.to is None) == (body.by is None):
+        raise ValidationError(
+            "send exactly one of to and by", field="to", fix='for example {"by": {"days": 30}}'
+        )
+    if body.to is not None:
+        if body.to.tzinfo is None:
+            raise ValidationError(
+                "an instant needs its offset", field="to", fix="write 2027-01-01T00:00:00Z, for example"
+            )
+        return body.to.astimezone(UTC)
+    assert body.by is not None
+    return now + _delta(body.by)
+
+
+def inline_drive(call: Call[AdvanceRequest]) -> Drive:
+    ends = time.monotonic() + INLINE_SECONDS
+    settings = call.services.settings
+    return Drive(
+        time_left=lambda: ends - time.monotonic(),
+        machine_now=call.services.machine_now,
+        settle=lambda: time.sleep(settings.index_settle_seconds),
+    )
+
+
+def advance_view(advance: Advance) -> AdvanceView:
+    return AdvanceView(
+        id=advance.id,
+        status=advance.status,
+        start=advance.start,
+        to=advance.to,
+        reached=advance.reached,
+        jobs=advance.jobs,
+        counts=advance.counts,
+        stuck=[
+            StuckView(
+                kind=stuck.kind,
+                subject=stuck.subject,
+                at=datetime.fromisoformat(stuck.at),
+                error=stuck.error,
+            )
+            for stuck in advance.stuck
+        ],
+    )
+
+
+def _delta(span: Span) -> relativedelta:
+    return relativedelta(
+        years=span.years,
+        months=span.months,
+        weeks=span.weeks,
+        days=span.days,
+        hours=span.hours,
+        minutes=span.minutes,
+    )

@@ -1,0 +1,32 @@
+"""Entitlements as answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from chalicelib.domain.subscription import Status
+from chalicelib.entrypoints.http.kit import View
+
+
+class GrantView(View):
+    subscription: str
+    plan: str
+    status: Status
+    features: list[str]
+    quotas: dict[str, int | None]
+    seats: int | None
+    until: datetime | None
+
+
+class EntitlementsView(View):
+    customer: str
+    active: bool = Field(description="Whether there is access at all.")
+    status: Status | None
+    plan: str | None
+    features: list[str]
+    quotas: dict[str, int | None] = Field(description="Limits by name; null is unlimited.")
+    seats: int
+    until: datetime | None = Field(description="When it ends or is paid anew; null: no end in sight.")
+    subscriptions: list[GrantView]
