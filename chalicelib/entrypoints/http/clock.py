@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from chalice.app import Blueprint
-from dateutil.relativedelta import relativedelta
 
 from chalicelib.application import clock as use_cases
 from chalicelib.application.clock import Advance, Drive
+from chalicelib.domain.calendar import Interval, IntervalUnit, boundary
 from chalicelib.domain.errors import ConflictError, InvalidStateError, NotFoundError, ValidationError
 from chalicelib.entrypoints.http.kit import Call, Reply, Scope, endpoint
 from chalicelib.entrypoints.http.schemas.clock import (
@@ -21,6 +21,8 @@ from chalicelib.entrypoints.http.schemas.clock import (
 )
 
 bp = Blueprint(__name__)
+
+MONTHS_A_YEAR = 12
 
 INLINE_SECONDS = 18.0
 """How long a request drives the clock itself: the gateway in front gives up at 29 s."""
@@ -90,7 +92,7 @@ def target(body: AdvanceRequest, now: datetime) -> datetime:
             )
         return body.to.astimezone(UTC)
     assert body.by is not None
-    return now + _delta(body.by)
+    return _later(now, body.by)
 
 
 def inline_drive(call: Call[AdvanceRequest]) -> Drive:
@@ -124,12 +126,8 @@ def advance_view(advance: Advance) -> AdvanceView:
     )
 
 
-def _delta(span: Span) -> relativedelta:
-    return relativedelta(
-        years=span.years,
-        months=span.months,
-        weeks=span.weeks,
-        days=span.days,
-        hours=span.hours,
-        minutes=span.minutes,
-    )
+def _later(now: datetime, by: Span) -> datetime:
+    months = by.years * MONTHS_A_YEAR + by.months
+    if months:
+        now = boundary(now, "UTC", Interval(IntervalUnit.MONTH, months), 1)
+    return now + timedelta(weeks=by.weeks, days=by.days, hours=by.hours, minutes=by.minutes)
