@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.infra.gateway_worlds import (
 )
 
 NO_STRIPE = pytest.mark.skipif("STRIPE_TEST_KEY" not in os.environ, reason="STRIPE_TEST_KEY is not set")
-WORLDS = {"memory": MemoryWorld, "standin": StandinWorld, "stripe": StripeWorld}
+WORLDS: dict[str, Any] = {"memory": MemoryWorld, "standin": StandinWorld, "stripe": StripeWorld}
 
 
 @pytest.fixture(
