@@ -53,6 +53,10 @@ class Services:
         return self.settings.public_url
 
     @cached_property
+    def allowed_origins(self) -> tuple[str, ...]:
+        return (self.public_url, *self.settings.allowed_origins)
+
+    @cached_property
     def secrets(self) -> Parameters:
         from chalicelib.adapters.parameters import Parameters
 
@@ -94,7 +98,11 @@ class Services:
     def gateway(self) -> Gateway:
         from chalicelib.adapters.stripe.gateway import StripeGateway
 
-        return StripeGateway(self.secrets.get("stripe_secret_key"), api_base=self.settings.stripe_api_base)
+        return StripeGateway(
+            self.secrets.get("stripe_secret_key"),
+            return_url=f"{self.public_url}/checkout/return",
+            api_base=self.settings.stripe_api_base,
+        )
 
     @cached_property
     def queues(self) -> Queues:

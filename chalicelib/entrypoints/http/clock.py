@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -16,13 +17,18 @@ from chalicelib.entrypoints.http.schemas.clock import (
     AdvanceRequest,
     AdvanceView,
     ClockView,
-    Span,
     StuckView,
 )
 
 bp = Blueprint(__name__)
 
 MONTHS_A_YEAR = 12
+LONGEST_MONTHS = 20 * MONTHS_A_YEAR
+LONGEST = timedelta(days=7305)
+DURATION = re.compile(
+    r"P(?:(?P<years>\d{1,4})Y)?(?:(?P<months>\d{1,4})M)?(?:(?P<weeks>\d{1,5})W)?(?:(?P<days>\d{1,5})D)?"
+    r"(?:T(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,7})M)?)?"
+)
 
 INLINE_SECONDS = 18.0
 """How long a request drives the clock itself: the gateway in front gives up at 29 s."""
@@ -82,9 +88,7 @@ def get_advance(call: Call[None]) -> AdvanceView:
 def target(body: AdvanceRequest, now: datetime) -> datetime:
     """The instant asked for, in UTC."""
     if (body.to is None) == (body.by is None):
-        raise ValidationError(
-            "send exactly one of to and by", field="to", fix='for example {"by": {"days": 30}}'
-        )
+        raise ValidationError("send exactly one of to and by", field="to", fix='for example {"by": "P30D"}')
     if body.to is not None:
         if body.to.tzinfo is None:
             raise ValidationError(
@@ -126,8 +130,15 @@ def advance_view(advance: Advance) -> AdvanceView:
     )
 
 
-def _later(now: datetime, by: Span) -> datetime:
-    months = by.years * MONTHS_A_YEAR + by.months
+def _later(now: datetime, duration: str) -> datetime:
+    """`now` and an ISO 8601 duration: years and months by the calendar (UTC, clamped), the rest exactly."""
+    match = DURATION.fullmatch(duration)
+    parts = {unit: int(count) for unit, count in match.groupdict().items() if count} if match else {}
+    if not parts:
+        raise ValidationError(f"{duration!r} is not a duration", field="by", fix="write P30D, P1M or PT12H")
+    months = parts.pop("years", 0) * MONTHS_A_YEAR + parts.pop("months", 0)
+    if months > LONGEST_MONTHS or timedelta(**parts) > LONGEST:
+        raise ValidationError("that is further than twenty years", field="by", fix="go in smaller steps")
     if months:
         now = boundary(now, "UTC", Interval(IntervalUnit.MONTH, months), 1)
-    return now + timedelta(weeks=by.weeks, days=by.days, hours=by.hours, minutes=by.minutes)
+    return now + timedelta(**parts)

@@ -9,22 +9,13 @@ from pydantic import Field
 from chalicelib.entrypoints.http.kit import Schema, View
 
 
-class Span(Schema):
-    """Added up in the calendar's way: months and years clamp to the month's end (UTC)."""
-
-    years: int = Field(default=0, ge=0, le=20)
-    months: int = Field(default=0, ge=0, le=240)
-    weeks: int = Field(default=0, ge=0, le=1000)
-    days: int = Field(default=0, ge=0, le=7500)
-    hours: int = Field(default=0, ge=0, le=100_000)
-    minutes: int = Field(default=0, ge=0, le=1_000_000)
-
-
 class AdvanceRequest(Schema):
     """Exactly one of `to` and `by`."""
 
     to: datetime | None = Field(default=None, examples=["2027-01-01T00:00:00Z"])
-    by: Span | None = Field(default=None, examples=[{"months": 1}])
+    by: str | None = Field(
+        default=None, max_length=40, description="ISO 8601 duration.", examples=["P1M", "P30D", "PT12H"]
+    )
 
 
 class ClockView(View):
