@@ -283,6 +283,21 @@ def test_an_expired_session_cannot_be_paid(running, v1):
         v1.checkout.sessions.expire(session.id)
 
 
+def test_an_expired_session_cannot_be_paid_by_order_either(running, v1):
+    session = payment(v1)
+    v1.checkout.sessions.expire(session.id)
+    with pytest.raises(AssertionError, match="no longer be paid"):
+        running.control(f"checkout_sessions/{session.id}/pay", {"card": "pm_card_visa"})
+
+
+def test_a_card_form_sent_twice_while_the_bank_asks_changes_nothing(running, v1):
+    session = payment(v1)
+    visit(session.url, cardNumber="4000002500003155", **TYPED)
+    visit(session.url, cardNumber="4242424242424242", **TYPED)
+    assert "Complete authentication" in visit(session.url)[2]
+    assert running.control("state")["counts"]["charge"] == 0
+
+
 def test_a_set_up_session_guards_its_intent(v1):
     session = setup(v1)
     with pytest.raises(stripe.InvalidRequestError):
