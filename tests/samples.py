@@ -308,7 +308,7 @@ def every_record() -> list[Any]:
             abandon_at=END,
             interval=MONTHLY,
             trial=False,
-            add_ons=("sso",),
+            add_ons=(("sso", 1),),
         ),
         Lead(
             id=ids.child_id("led", CUSTOMER, "1"),
