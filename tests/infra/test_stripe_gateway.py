@@ -263,6 +263,25 @@ def test_a_cancellation_waits_for_calls_that_may_be_under_way(stripe: Scripted) 
     assert stripe.gateway().cancel_charge(replace(request, attempt=old)) is None
 
 
+def test_an_attempt_is_found_on_a_later_page(stripe: Scripted) -> None:
+    request = charge_request("cus_1", "pm_1", invoice="inv_1")
+    mine = {"env": "sbx_contract", "invoice": "inv_1", "attempt": "1"}
+    others = [{**PAID, "id": f"pi_{n}", "metadata": {**mine, "attempt": str(n)}} for n in (2, 10, 11)]
+    found = {**PAID, "id": "pi_m", "metadata": {**mine, "customer": "cus_contract"}}
+    stripe.steps = [
+        {"object": "list", "data": others, "has_more": True},
+        {"object": "list", "data": [found], "has_more": False},
+    ]
+    result = stripe.gateway().find_charge(request)
+    assert result is not None
+    assert result.reference == "pi_m"
+    queries = [parse_qs(path.partition("?")[2]) for path, _, _ in stripe.requests]
+    assert queries[0]["customer"] == ["cus_1"]
+    earliest = int(request.attempt.written_at.timestamp()) - 3600
+    assert queries[0]["created[gte]"] == [str(earliest)]
+    assert [query.get("starting_after") for query in queries] == [None, ["pi_11"]]
+
+
 def test_paid_while_it_was_being_cancelled(stripe: Scripted) -> None:
     waiting = {**PAID, "status": "requires_action", "amount_received": 0}
     stripe.steps = [waiting, (400, error(code="payment_intent_unexpected_state")), PAID]

@@ -52,6 +52,8 @@ def notice_from(event: Mapping[str, Any], *, livemode: bool | None = None) -> Pr
     if livemode is not None and event.get("livemode") is not livemode:
         return None
     item = _required(_required(event, "data", event), "object", event)
+    if kind in _OF_A_PAYMENT and "payment_intent" in item and item["payment_intent"] is None:
+        return None  # all our payments have one
     notice = ProcessorNotice(
         id=str(_required(event, "id", event)),
         kind=kind,
