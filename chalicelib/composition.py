@@ -7,15 +7,16 @@ environment, and a function that never charges never loads the processor's SDK.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.application.credentials import KeyRing
 from chalicelib.application.ops import Ops
-from chalicelib.application.ports import Catalogs, Gateway, Mailer, Queues, Store
+from chalicelib.application.ports import Catalogs, Gateway, Mailer, ProcessorNotice, Queues, Store
 from chalicelib.domain.environment import Environment
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from chalicelib.settings import Settings
 
 T = TypeVar("T")
+REQUEST_SECONDS = 28.0
+"""Of the 29 that API Gateway waits."""
+TIME_LEFT: ContextVar[Callable[[], float]] = ContextVar("time_left", default=lambda: REQUEST_SECONDS)
+"""Seconds until the present invocation is cut off: jobs set it, an HTTP request has API Gateway's patience."""
 
 
 class Services:
@@ -35,12 +40,26 @@ class Services:
         unknown = [name for name in bound if not hasattr(type(self), name)]
         if unknown:
             raise TypeError(f"no such services: {unknown}")
-        self.__dict__.update(bound)
+        for name, value in bound.items():
+            setattr(self, name, value)
         self.live_environment: tuple[datetime, Environment] | None = None
         """The live environment as it was read at an instant of machine time."""
 
     def machine_now(self) -> datetime:
         return datetime.now(UTC)
+
+    def time_left(self) -> float:
+        return TIME_LEFT.get()()
+
+    def notice_of(self, raw: bytes, signature: str) -> ProcessorNotice | None:
+        """A webhook's body as the processor's notice; None: of no use to us. Raises when it is not signed, or of
+        another mode (test, live) than the processor's key.
+        """
+        from chalicelib.adapters.stripe.webhook import notice_of
+
+        live = self.secrets.get("stripe_secret_key").partition("_")[2].startswith("live_")
+        secrets = self.secrets.get("stripe_webhook_secrets").split(",")
+        return notice_of(raw, signature, secrets, self.machine_now(), livemode=live)
 
     @cached_property
     def settings(self) -> Settings:
@@ -102,6 +121,7 @@ class Services:
             self.secrets.get("stripe_secret_key"),
             return_url=f"{self.public_url}/checkout/return",
             api_base=self.settings.stripe_api_base,
+            budget=self.time_left,
         )
 
     @cached_property
@@ -141,6 +161,13 @@ def read_message(type_: type[T], body: str) -> T:
     from chalicelib.adapters.codec import decode
 
     return decode(type_, json.loads(body))
+
+
+def read_image(image: Mapping[str, Mapping[str, Any]]) -> tuple[str, Any]:
+    """(environment, record) of the new image in a record of the table's stream."""
+    from chalicelib.adapters.dynamo.items import from_image
+
+    return from_image(image)
 
 
 @contextmanager

@@ -113,6 +113,11 @@ def broken(call: Call[None]) -> None:
     raise RuntimeError("canary-in-the-message")
 
 
+@endpoint(bp, "GET", "/t/left", scope=Scope.READ, tag="T", summary="Time left", hidden=True)
+def left(call: Call[None]) -> Reply:
+    return Reply(content=str(call.services.time_left()), headers={"Content-Type": "text/plain"})
+
+
 @cache
 def build_app() -> Chalice:
     """The real application's routes and the ones above."""

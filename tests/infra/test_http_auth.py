@@ -252,12 +252,26 @@ def test_a_sandbox_clock_is_read_at_each_request_and_live_is_cached(world):
     world.call("GET", "/t/things/a", token=world.live.secret_token)
     reads = []
     original = store.get
-    store.get = lambda key: reads.append(key.pk) or original(key)
+
+    def get(key):
+        reads.append(key.pk)
+        return original(key)
+
+    store.get = get
     world.call("GET", "/t/things/a", token=world.live.secret_token)
     assert reads == []
     world.wait(seconds=CACHE_FOR.total_seconds())
     world.call("GET", "/t/things/a", token=world.live.secret_token)
     assert reads == ["live"]
+
+
+def test_a_cached_live_environment_is_not_given_to_a_sandbox(world):
+    def environment(token):
+        return world.call("GET", "/t/open", token=token).body.decode()
+
+    for _ in range(2):
+        assert environment(world.live.secret_token) == "live"
+        assert environment(world.sandbox.secret_token) == world.sandbox.environment.id
 
 
 def test_the_live_clock_is_the_machines(world):
@@ -269,7 +283,12 @@ def test_the_live_clock_is_the_machines(world):
 def test_a_check_costs_one_keyed_read_then_none(world):
     ops, reads = world.services.ops, []
     original = ops.get
-    ops.get = lambda pk, sk="0": reads.append(pk) or original(pk, sk)
+
+    def get(pk, sk="0"):
+        reads.append(pk)
+        return original(pk, sk)
+
+    ops.get = get
     for _ in range(3):
         check_token(world.services.keys, world.sandbox.secret_token, machine_now=START)
     assert len(reads) == 1

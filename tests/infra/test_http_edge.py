@@ -9,6 +9,7 @@ import logging
 import pytest
 from chalice.app import Blueprint
 
+from chalicelib import composition
 from chalicelib.domain.errors import DomainError
 from chalicelib.entrypoints.http.bodies import MAX_BODY
 from chalicelib.entrypoints.http.kit import Scope, endpoint
@@ -264,6 +265,11 @@ def test_every_domain_error_has_its_row():
         codes.add(error.code)
     assert codes <= KINDS.keys()
     assert all(400 <= kind.status < 600 for kind in KINDS.values())
+
+
+def test_a_handler_knows_the_time_that_is_left_to_it(world):
+    left = float(world.call("GET", "/t/left").body)
+    assert composition.REQUEST_SECONDS - 5 < left < composition.REQUEST_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -179,8 +179,8 @@ def test_a_mail_through_ses():
 
     with mock_aws():
         import boto3
-        from moto.core import DEFAULT_ACCOUNT_ID
-        from moto.ses import ses_backends
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+        from moto.ses.models import ses_backends
 
         client = boto3.Session().client("sesv2", region_name="us-east-1")
         client.create_email_identity(EmailIdentity="billing@perennial.test")

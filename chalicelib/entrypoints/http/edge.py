@@ -43,10 +43,12 @@ def install(app: Chalice) -> None:
 def _edge(request: Request, get_response: Callable[[Request], Response]) -> Response:
     token = CURRENT.set(request)
     started = perf_counter()
+    left = composition.TIME_LEFT.set(lambda: composition.REQUEST_SECONDS - (perf_counter() - started))
     try:
         response = _translated(get_response(request), request)
     finally:
         CURRENT.reset(token)
+        composition.TIME_LEFT.reset(left)
     _add_headers(response, request)
     log_info(
         "request",
