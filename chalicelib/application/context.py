@@ -39,6 +39,11 @@ class Services(Protocol):
         """Where this installation answers, without a trailing slash."""
         ...
 
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Where customers may be sent back to after a checkout, this installation included."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:

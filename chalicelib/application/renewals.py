@@ -105,7 +105,7 @@ def release_incomplete(ctx: Context, subscription_id: str) -> None:
     if subscription is None:
         return
     invoice_id = first_invoice_id(subscription)
-    if invoice_id is not None and not _close_attempt(ctx, invoice_id):
+    if invoice_id is not None and not close_attempt(ctx, invoice_id):
         return
     deciding(lambda: release(ctx, subscription_id, invoice_id))
 
@@ -218,7 +218,7 @@ def _is_due(ctx: Context, subscription: Subscription, kind: DueKind) -> bool:
     return due is not None and due.kind is kind and due.at <= ctx.now
 
 
-def _close_attempt(ctx: Context, invoice_id: str) -> bool:
+def close_attempt(ctx: Context, invoice_id: str) -> bool:
     """Whether no money can come from the invoice's attempt any more."""
     invoice, subscription = collection.load(ctx, invoice_id)
     attempt = invoice.attempt

@@ -16,7 +16,7 @@ _WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
     DueKind.TRIAL_REMINDER: ("sub", renewals.remind_of_trial),
     DueKind.CANCELLATION: ("sub", renewals.end_canceled),
     DueKind.DUNNING: ("sub", renewals.run_dunning),
-    DueKind.RELEASE: ("sub", renewals.release_incomplete),
+    DueKind.RELEASE: ("sub", checkout.release_incomplete),
     DueKind.COLLECT: ("inv", collection.collect_due),
     DueKind.OVERDUE: ("inv", renewals.note_overdue),
     DueKind.CHECKOUT: ("chk", checkout.release_checkout),

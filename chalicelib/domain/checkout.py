@@ -27,7 +27,8 @@ class CheckoutSession:
     """One hosted page for one incomplete subscription.
 
     `reference` and `url` are the processor's, None until it has been told; `expires_at` is machine time at the
-    processor (pages run on the real clock); `release_at` business time, when it is given up.
+    processor (pages run on the real clock); `release_at` business time, when it is given up. `trial_days` is the
+    trial that saving a card starts (reserved for it); `refund` the reference of money that came too late.
     """
 
     id: str
@@ -43,6 +44,9 @@ class CheckoutSession:
     status: CheckoutStatus = CheckoutStatus.OPEN
     reference: str | None = None
     url: str | None = None
+    language: str = "en"
+    trial_days: int | None = None
+    refund: str | None = None
     completed_at: datetime | None = None
     request: str = ""
     version: int = 0
@@ -59,7 +63,8 @@ class SignupStatus(StrEnum):
 class SignupSession:
     """A cart over several steps; nothing is created from it before `complete`.
 
-    `customer_id` is the id the new customer will have. `outcome` names what completing led to.
+    `customer_id` is the id the new customer will have. `add_ons` are (id, quantity) pairs; `trial` None takes the
+    plan's trial, False declines it. `outcome` names what completing led to.
     """
 
     id: str
@@ -79,7 +84,7 @@ class SignupSession:
     plan: str | None = None
     interval: Interval | None = None
     quantity: int = 1
-    add_ons: tuple[str, ...] = ()
+    add_ons: tuple[tuple[str, int], ...] = ()
     trial: bool | None = None
     success_url: str = ""
     cancel_url: str = ""

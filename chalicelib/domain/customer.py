@@ -144,7 +144,11 @@ class Lead:
     at: datetime
     reason: str
     email: str
+    name: str = ""
+    company: str = ""
+    country: str = ""
     plan: str = ""
+    quantity: int = 1
     company_size: int | None = None
     note: str = ""
     source: str = ""

@@ -87,7 +87,7 @@ class World:
             env=self.env,
             now=now or (self.now if self.parts.store.get(environment_key(self.env)) else self.machine),
             machine_now=self.machine,
-            services=self.parts,  # type: ignore[arg-type]
+            services=self.parts,
             actor=API,
             request_key=name,
             request_print="print",

@@ -1,0 +1,213 @@
+"""Opening a checkout session: everything that waits for the payment, in one transaction, then the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.application import collection, decisions, payment_methods, subscriptions
+from chalicelib.application.catalog import current_catalog
+from chalicelib.application.checkout import get_checkout
+from chalicelib.application.context import Context, deciding
+from chalicelib.application.ports import CheckoutItem, CheckoutRequest
+from chalicelib.application.records import child_key
+from chalicelib.application.subscriptions import Buyer
+from chalicelib.domain import checkout_rules, ids, lifecycle, renewal
+from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
+from chalicelib.domain.customer import Account, Customer, Terms
+from chalicelib.domain.decision import Decision
+from chalicelib.domain.errors import IdempotencyMismatchError, InvalidStateError, ValidationError
+from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.journal import Fact
+from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.profile import revised
+from chalicelib.domain.return_urls import require_allowed, with_session
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purchase:
+    """What is to be bought on a hosted page, and by whom: `customer_id` of an existing customer, or the `profile`
+    (as `profile.revised` takes it) of a new one, whose id then is `new_customer_id` or follows from the request.
+    """
+
+    order: Order
+    success_url: str
+    cancel_url: str
+    customer_id: str | None = None
+    profile: Mapping[str, Any] | None = None
+    new_customer_id: str | None = None
+
+
+def open_checkout(
+    ctx: Context, purchase: Purchase, *also: object, facts: tuple[Fact, ...] = ()
+) -> CheckoutSession:
+    """A hosted page for the purchase. `also` and `facts` are committed with it.
+
+    Mode payment when something is due now, setup when not: a trial (also one that needs no card: who opens a
+    payment page wants one saved), or a first invoice that account credit covers. ValidationError for a free plan,
+    for a trial or combination that is not offered, and for addresses outside the allowed origins.
+
+    Safe to run twice: customer, subscription, invoice and session follow from the request's key and are written
+    in one transaction; the page is opened with the session's id as key; a run that broke off is continued.
+    """
+    customer_id = (
+        purchase.customer_id or purchase.new_customer_id or ids.customer_id(ctx.env, ctx.request_key)
+    )
+    session_id = ids.child_id("chk", ids.require("cus", customer_id), ctx.request_key)
+    _require_return_urls(ctx, purchase)
+
+    def decide() -> CheckoutSession:
+        existing = ctx.store.get(child_key(CheckoutSession, ctx.env, session_id))
+        if existing is None:
+            return _begin(ctx, purchase, session_id, also=also, facts=facts)
+        if existing.request != ctx.request_print:
+            raise IdempotencyMismatchError(
+                "this Idempotency-Key was used with another request",
+                field="Idempotency-Key",
+                fix="use a new key",
+            )
+        return existing
+
+    return ensure_page(ctx, deciding(decide))
+
+
+def ensure_page(ctx: Context, session: CheckoutSession) -> CheckoutSession:
+    """The session with the address of its page, opened at the processor if that has not happened yet.
+
+    Safe to run twice: the processor answers the session's id with the same page. A session that was given up
+    meanwhile gets its page closed again, so nobody can pay for nothing.
+    """
+    if session.url is not None or session.status is not CheckoutStatus.OPEN:
+        return session
+    if session.expires_at - ctx.machine_now < checkout_rules.SHORTEST_PAGE:
+        raise InvalidStateError(
+            "this checkout session was not opened in time",
+            fix="start a new one with a new Idempotency-Key",
+            checkout_session=session.id,
+        )
+    account = payment_methods.ensure_processor_customer(ctx, session.customer_id)
+    invoice = ctx.store.get(child_key(Invoice, ctx.env, session.invoice_id)) if session.invoice_id else None
+    page = ctx.gateway.open_checkout(_page_request(ctx, session, account, invoice))
+
+    def decide() -> CheckoutSession:
+        current = get_checkout(ctx, session.id)
+        if current.reference is not None:
+            return current
+        opened = replace(current, reference=page.reference, url=page.url)
+        ctx.store.commit(ctx.env, opened)
+        return replace(opened, version=opened.version + 1)
+
+    opened = deciding(decide)
+    if opened.status is not CheckoutStatus.OPEN:
+        ctx.gateway.close_checkout(page.reference)
+    return opened
+
+
+def new_buyer(ctx: Context, customer_id: str, profile: Mapping[str, Any]) -> Buyer:
+    """A customer who is stored with what they buy (see `creation`)."""
+    blank = Customer(id=customer_id, created_at=ctx.now, email="", request=ctx.request_print)
+    return Buyer(customer=revised(blank, profile), account=Account(customer_id=customer_id))
+
+
+def creation(decision: Decision, customer: Customer) -> Decision:
+    """The decision with the creation of its new customer in the same transaction."""
+    fact = Fact("customer.created", customer.id)
+    return replace(decision, also=(*decision.also, customer), facts=(fact, *decision.facts))
+
+
+def _begin(
+    ctx: Context, purchase: Purchase, session_id: str, *, also: tuple[object, ...], facts: tuple[Fact, ...]
+) -> CheckoutSession:
+    """Everything but the page, in one transaction."""
+    customer_id = ids.customer_of(session_id)
+    buyer = (
+        subscriptions.load_buyer(ctx, customer_id)
+        if purchase.customer_id is not None
+        else new_buyer(ctx, customer_id, purchase.profile or {})
+    )
+    catalog = current_catalog(ctx)
+    order = replace(purchase.order, terms=Terms())  # paid on the page, whatever the customer's terms are
+    subscription_id = ids.child_id("sub", customer_id, ctx.request_key)
+    draft = lifecycle.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
+    if draft.plan.price is None:
+        raise ValidationError(
+            f"{draft.plan.name} costs nothing, so there is no page to pay on",
+            field="plan",
+            fix="start it with POST /v1/subscriptions",
+        )
+    session = _session(ctx, purchase, session_id, buyer.customer)
+    release_at = session.release_at + checkout_rules.RELEASE_MARGIN
+    draft = replace(draft, request=ctx.request_print, release_at=release_at)
+    trial = subscriptions.trial_for(order, catalog, buyer.account)
+    if trial is not None:
+        first = None
+        session = replace(session, trial_days=trial.days)
+    else:
+        first = renewal.begin(
+            draft,
+            buyer.account,
+            occasion=subscriptions.occasion(ctx, draft, buyer.customer, catalog),
+            granularity=catalog.proration,
+            at=collection.instants(ctx),
+            hosted=True,
+        )
+    decision = checkout_rules.opened(session, draft, buyer.account, first)
+    if purchase.customer_id is None:
+        decision = creation(decision, buyer.customer)
+    decision = replace(decision, also=(*decision.also, *also), facts=(*decision.facts, *facts))
+    decisions.commit(ctx, customer_id, decision)
+    return get_checkout(ctx, session_id)
+
+
+def _session(ctx: Context, purchase: Purchase, session_id: str, customer: Customer) -> CheckoutSession:
+    return CheckoutSession(
+        id=session_id,
+        customer_id=customer.id,
+        subscription_id=ids.child_id("sub", customer.id, ctx.request_key),
+        mode=CheckoutMode.SETUP,
+        success_url=purchase.success_url,
+        cancel_url=purchase.cancel_url,
+        created_at=ctx.now,
+        expires_at=(ctx.machine_now + checkout_rules.PAGE_LIFETIME).replace(microsecond=0),
+        release_at=ctx.now + checkout_rules.PAGE_LIFETIME,
+        language=customer.language,
+        request=ctx.request_print,
+    )
+
+
+def _page_request(
+    ctx: Context, session: CheckoutSession, account: Account, invoice: Invoice | None
+) -> CheckoutRequest:
+    """The same for every repetition: all of it is frozen in session and invoice."""
+    subscription = subscriptions.get_subscription(ctx, session.subscription_id)
+    return CheckoutRequest(
+        key=session.id,
+        env=ctx.env,
+        customer_id=session.customer_id,
+        processor_customer=account.processor_customer or "",
+        subscription_id=session.subscription_id,
+        checkout_id=session.id,
+        invoice_id=session.invoice_id,
+        currency=subscription.currency,
+        amount=invoice.amount_due if invoice else 0,
+        items=_items(invoice) if invoice else (),
+        return_url=f"{ctx.services.public_url}/checkout/return?env={ctx.env}&session={session.id}",
+        cancel_url=with_session(session.cancel_url, session.id),
+        expires_at=session.expires_at,
+        language=session.language,
+    )
+
+
+def _items(invoice: Invoice) -> tuple[CheckoutItem, ...]:
+    """The invoice's lines; one item where credit or a carried amount makes the sum another one."""
+    if invoice.amount_due == invoice.total:
+        return tuple(CheckoutItem(name=line.description, amount=line.total) for line in invoice.lines)
+    names = ", ".join(line.description for line in invoice.lines)
+    return (CheckoutItem(name=f"{names} (after account credit)", amount=invoice.amount_due),)
+
+
+def _require_return_urls(ctx: Context, purchase: Purchase) -> None:
+    allowed = ctx.services.allowed_origins
+    require_allowed(purchase.success_url, allowed, field="success_url")
+    require_allowed(purchase.cancel_url, allowed, field="cancel_url")
