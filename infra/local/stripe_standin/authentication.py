@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import charging, checkout, setup_intents
+from . import charging, checkout_payment, setup_intents
 from .context import Call
 from .errors import ApiError, invalid
 from .store import Record
@@ -20,7 +20,7 @@ def authenticate(call: Call, intent: Record, *, passed: bool) -> None:
     else:
         charging.attempt(call, intent, method, authenticated=True)
     if intent.hidden.get("checkout_session"):
-        checkout.finish(call, call.find("checkout.session", intent.hidden["checkout_session"]))
+        checkout_payment.finish(call, call.find("checkout.session", intent.hidden["checkout_session"]))
 
 
 def refused(call: Call, intent: Record, method: Record) -> ApiError:

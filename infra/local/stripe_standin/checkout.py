@@ -1,12 +1,12 @@
-"""Checkout Sessions in payment and setup mode, and what happens when somebody pays on the hosted page."""
+"""Checkout Sessions in payment and setup mode: create, get, list, expire."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from . import charging, customers, payment_intents, payment_methods, setup_intents
+from . import payment_intents, setup_intents
+from .checkout_lines import details, line_item, sums
 from .context import Call, merge_metadata
-from .currencies import check_grain, known, minimum, too_small
 from .errors import invalid, required
 from .ids import new_id
 from .listing import matches, page
@@ -151,92 +151,6 @@ def lapsed(call: Call, session: Record) -> Record:
     return session
 
 
-# --- Paying ------------------------------------------------------------------------------------------------
-
-
-def pay(call: Call, session: Record, method: Record, *, email: str | None, name: str | None = None) -> None:
-    """Confirm the session with a method. A decline raises the 402 and leaves the session open for another try."""
-    if lapsed(call, session).data["status"] != "open":
-        raise invalid("This Checkout Session can no longer be paid.", code="checkout_session_not_open")
-    method.data["billing_details"] = payment_methods.billing(
-        {"email": email, "name": name}, method.data["billing_details"]
-    )
-    method.data["allow_redisplay"] = "limited"
-    session.hidden["payer"] = {"email": email, "name": name}
-    call.store.save(session)
-    if session.data["mode"] == "setup":
-        setup_intents.attempt(call, intent_of(call, session), method)
-    else:
-        charging.attempt(call, intent_of(call, session), method)
-    finish(call, session)
-
-
-def intent_of(call: Call, session: Record) -> Record:
-    """The intent behind the session. In payment mode it comes into being with the first attempt."""
-    kind = "setup_intent" if session.data["mode"] == "setup" else "payment_intent"
-    if session.data[kind]:
-        return call.find(kind, session.data[kind])
-    given = session.hidden["intent_data"]
-    inner = Call(
-        call.standin, livemode=call.livemode, now=call.now, params={**allowed_types(session.data), **given}
-    )
-    intent = payment_intents.build(
-        inner,
-        amount=session.data["amount_total"],
-        currency=session.data["currency"],
-        customer=customer_of(call, session, given),
-        metadata=merge_metadata({}, given.get("metadata")),
-    )
-    adopt(session, intent)
-    call.store.save(session)
-    call.emit("payment_intent.created", intent)
-    return intent
-
-
-def customer_of(call: Call, session: Record, given: dict[str, Any]) -> str | None:
-    """The session's customer, made now if the session or a later charge needs one."""
-    needed = session.data["customer_creation"] == "always" or given.get("setup_future_usage")
-    if session.data["customer"] is None and needed:
-        inner = Call(call.standin, livemode=call.livemode, now=call.now)
-        payer = session.hidden.get("payer") or {}
-        inner.params = {name: value for name, value in payer.items() if value}
-        session.data["customer"] = customers.create(inner).id
-    id: str | None = session.data["customer"]
-    return id
-
-
-def finish(call: Call, session: Record) -> None:
-    """Complete the session once its intent is through; called again after the customer authenticated."""
-    intent = intent_of(call, session)
-    if intent.data["status"] not in ("succeeded", "processing"):
-        return
-    payer = session.hidden.get("payer") or {}
-    session.data.update(
-        status="complete",
-        url=None,
-        customer_details={"address": None, "business_name": None, "email": payer.get("email"),
-                          "individual_name": None, "name": payer.get("name"), "phone": None, "tax_exempt": "none",
-                          "tax_ids": []},
-    )  # fmt: skip
-    if session.data["mode"] == "payment" and intent.data["status"] == "succeeded":
-        session.data["payment_status"] = "paid"
-    intent.hidden.pop("checkout_session", None)
-    intent.hidden["completed_session"] = session.id
-    call.store.save(intent)
-    call.store.save(session)
-    call.emit("checkout.session.completed", session)
-
-
-def settle(call: Call, intent: Record, *, succeeded: bool) -> None:
-    """Tell the session how its pending debit ended."""
-    session = call.store.get("checkout.session", intent.hidden.get("completed_session", ""))
-    if session is None:
-        return
-    session.data["payment_status"] = "paid" if succeeded else "unpaid"
-    call.store.save(session)
-    call.emit(f"checkout.session.async_payment_{'succeeded' if succeeded else 'failed'}", session)
-
-
 def adopt(session: Record, intent: Record) -> None:
     session.data[intent.kind] = intent.id
     intent.hidden["checkout_session"] = session.id
@@ -280,68 +194,6 @@ def check_expiry(call: Call) -> None:
     if expires > call.now + LONGEST + SLACK:
         raise invalid("The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
                       param="expires_at")  # fmt: skip
-
-
-def line_item(call: Call, given: dict[str, Any], index: int) -> dict[str, Any]:
-    """One line as the API shows it, from inline `price_data`: the stand-in keeps no price catalog."""
-    where = f"line_items[{index}]"
-    price = given.get("price_data")
-    if price is None:
-        raise invalid("The stand-in takes line items with price_data.", param=f"{where}[price_data]",
-                      code="parameter_missing")  # fmt: skip
-    currency = known(price["currency"], param=f"{where}[price_data][currency]")
-    product = price.get("product_data") or {}
-    if not product.get("name"):
-        raise required(f"{where}[price_data][product_data][name]")
-    unit = price.get("unit_amount")
-    if unit is None or price.get("recurring"):
-        raise invalid("A one-time price with an integer unit_amount is expected.",
-                      param=f"{where}[price_data][unit_amount]")  # fmt: skip
-    if unit < 0:
-        raise invalid("Invalid non-negative integer", param=f"{where}[price_data][unit_amount]",
-                      code="parameter_invalid_integer")  # fmt: skip
-    check_grain(unit, currency, param=f"{where}[price_data][unit_amount]")
-    quantity = given.get("quantity", 1)
-    return {
-        "id": new_id("line_item"),
-        "object": "item",
-        "amount_discount": 0,
-        "amount_subtotal": unit * quantity,
-        "amount_tax": 0,
-        "amount_total": unit * quantity,
-        "currency": currency,
-        "description": product["name"],
-        "metadata": {},
-        "price": shown_price(call, unit, currency),
-        "quantity": quantity,
-    }
-
-
-def details(params: dict[str, Any]) -> list[str | None]:
-    """The products' descriptions, for the hosted page."""
-    return [item["price_data"]["product_data"].get("description") for item in params.get("line_items") or []]
-
-
-def shown_price(call: Call, unit: int, currency: str) -> dict[str, Any]:
-    return {"id": new_id("price"), "object": "price", "active": False, "billing_scheme": "per_unit",
-            "created": call.now, "currency": currency, "livemode": call.livemode, "metadata": {},
-            "product": new_id("product"), "recurring": None, "tax_behavior": "unspecified", "type": "one_time",
-            "unit_amount": unit, "unit_amount_decimal": str(unit)}  # fmt: skip
-
-
-def sums(items: list[dict[str, Any]], params: dict[str, Any]) -> tuple[str | None, int | None]:
-    """Currency and total of the session, held to the least that can be charged."""
-    if not items:
-        return (known(params["currency"]) if params.get("currency") else None), None
-    currencies = {item["currency"] for item in items}
-    if len(currencies) > 1:
-        raise invalid(
-            "All prices on a Checkout session must be expressed in the same currency.", param="line_items"
-        )
-    currency, total = currencies.pop(), sum(item["amount_total"] for item in items)
-    if total < minimum(currency):
-        raise too_small(currency, "line_items")
-    return currency, total
 
 
 def allowed_types(source: dict[str, Any]) -> dict[str, Any]:

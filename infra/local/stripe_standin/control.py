@@ -7,7 +7,17 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from . import cards, charging, checkout, disputes, forms, payment_methods, webhooks
+from . import (
+    cards,
+    charging,
+    checkout,
+    checkout_payment,
+    disputes,
+    forms,
+    new_payment_methods,
+    payment_methods,
+    webhooks,
+)
 from .api import Answer, Request
 from .authentication import authenticate
 from .context import Call, Standin, dumps
@@ -156,7 +166,7 @@ def update_card(call: Call, record: Record, given: Orders) -> Record:
     previous = {"card": record.data["card"]}
     number = given.get("number")
     if number:
-        fresh = payment_methods.from_card(
+        fresh = new_payment_methods.from_card(
             call, {"exp_month": 12, "exp_year": 2045, **given, "number": number}
         )
         record.data["card"] = fresh.data["card"]
@@ -177,7 +187,7 @@ def settle(call: Call, record: Record, given: Orders) -> Record:
         raise invalid(f"{record.id} is {record.data['status']}, not processing")
     succeeded = given["outcome"] == "succeeded"
     charging.settle_debit(call, record, succeeded=succeeded)
-    checkout.settle(call, record, succeeded=succeeded)
+    checkout_payment.settle(call, record, succeeded=succeeded)
     return record
 
 
@@ -204,8 +214,8 @@ def pay_session(call: Call, record: Record, given: Orders) -> Record:
     card = given.get("card", "pm_card_visa")
     token = cards.number_of(card) or card in cards.DEBITS
     typed = {"number": card, "exp_month": 12, "exp_year": 2045, "cvc": "123"}
-    method = payment_methods.resolve(call, card) if token else payment_methods.from_card(call, typed)
-    checkout.pay(
+    method = payment_methods.resolve(call, card) if token else new_payment_methods.from_card(call, typed)
+    checkout_payment.pay(
         call, record, method, email=given.get("email", "customer@example.com"), name=given.get("name")
     )
     return record

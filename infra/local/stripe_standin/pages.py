@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from . import checkout, payment_methods
+from . import checkout, checkout_payment, new_payment_methods
 from .api import Answer, Request
 from .authentication import authenticate
 from .context import Call, Standin
@@ -63,7 +63,14 @@ def show_session(call: Call, session: Record) -> Answer:
     data = session.data
     if data["status"] == "expired":
         text = "This checkout session has timed out. Go back to start again."
-        return page("message.html", 410, title="This page has expired", text=text, back=data["cancel_url"])
+        return page(
+            "message.html",
+            410,
+            title="This page has expired",
+            text=text,
+            back=data["cancel_url"],
+            label="Go back",
+        )
     if data["status"] == "complete":
         text = "Your details were received. You can close this page."
         return page(
@@ -83,7 +90,7 @@ def submit(call: Call, session: Record, given: dict[str, str]) -> Answer:
     session.hidden["payer"] = {"email": email, "name": given.get("billingName")}
     try:
         method = method_from(call, given)
-        checkout.pay(call, session, method, email=email, name=given.get("billingName") or None)
+        checkout_payment.pay(call, session, method, email=email, name=given.get("billingName") or None)
     except ApiError as error:
         session.hidden["error"] = str(error)
     call.store.save(session)
@@ -122,7 +129,7 @@ def awaiting(call: Call, session: Record) -> Record | None:
 def method_from(call: Call, given: dict[str, str]) -> Record:
     """A payment method from what was typed; a mistyped card is refused as its issuer would."""
     if given.get("method") == "sepa_debit":
-        return payment_methods.from_iban(call, given.get("iban", ""))
+        return new_payment_methods.from_iban(call, given.get("iban", ""))
     expiry = EXPIRY.fullmatch(given.get("cardExpiry", ""))
     if expiry is None:
         raise declined("invalid_expiry_month", None, "Your card's expiration date is incomplete.")
@@ -135,7 +142,7 @@ def method_from(call: Call, given: dict[str, str]) -> Record:
         "exp_year": year,
         "cvc": given["cardCvc"],
     }
-    return payment_methods.from_card(call, card)
+    return new_payment_methods.from_card(call, card)
 
 
 def summary(session: Record) -> dict[str, Any]:

@@ -1,11 +1,10 @@
-"""Refunds (never beyond the charge), and reading charges, events and balance transactions."""
+"""Refunds: create, get, list; never beyond the charge."""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Any
 
-from .charging import book
+from .charges import book
 from .context import Call, merge_metadata
 from .errors import invalid, required
 from .ids import new_id
@@ -87,40 +86,4 @@ def retrieve(call: Call) -> Record:
 def list_all(call: Call) -> dict[str, Any]:
     return page(
         call, "/v1/refunds", call.store.newest_first("refund", **matches(call, "charge", "payment_intent"))
-    )
-
-
-# --- Read-only resources -----------------------------------------------------------------------------------
-
-
-def retrieve_charge(call: Call) -> Record:
-    return call.find("charge", call.ids[0])
-
-
-def list_charges(call: Call) -> dict[str, Any]:
-    return page(
-        call, "/v1/charges", call.store.newest_first("charge", **matches(call, "customer", "payment_intent"))
-    )
-
-
-def retrieve_balance_transaction(call: Call) -> Record:
-    return call.find("balance_transaction", call.ids[0])
-
-
-def retrieve_event(call: Call) -> Record:
-    return call.find("event", call.ids[0])
-
-
-def list_events(call: Call) -> dict[str, Any]:
-    kinds = call.params.get("types") or []
-    if one := call.params.get("type"):
-        if kinds:
-            raise invalid("You may only specify one of these parameters: type, types.", param="types")
-        kinds = [one]
-    records = call.store.newest_first("event")
-    return page(
-        call,
-        "/v1/events",
-        records,
-        lambda data: not kinds or any(fnmatchcase(data["type"], k) for k in kinds),
     )

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import checkout, customers, disputes, payment_intents, payment_methods, refunds, setup_intents
+from . import (
+    charges,
+    checkout,
+    customers,
+    disputes,
+    events,
+    payment_intents,
+    payment_methods,
+    refunds,
+    setup_intents,
+)
 from .context import Call
 from .store import Record
 
@@ -54,13 +64,13 @@ TABLE: list[tuple[str, str, Handler, str]] = [
     ("POST", "refunds", refunds.create, "refund_create"),
     ("GET", "refunds", refunds.list_all, "refund_list"),
     ("GET", "refunds/*", refunds.retrieve, "refund_retrieve"),
-    ("GET", "charges", refunds.list_charges, "charge_list"),
-    ("GET", "charges/*", refunds.retrieve_charge, "charge_retrieve"),
-    ("GET", "events", refunds.list_events, "event_list"),
-    ("GET", "events/*", refunds.retrieve_event, "event_retrieve"),
+    ("GET", "charges", charges.list_all, "charge_list"),
+    ("GET", "charges/*", charges.retrieve, "charge_retrieve"),
+    ("GET", "events", events.list_all, "event_list"),
+    ("GET", "events/*", events.retrieve, "event_retrieve"),
     ("GET", "disputes", disputes.list_all, "dispute_list"),
     ("GET", "disputes/*", disputes.retrieve, "dispute_retrieve"),
-    ("GET", "balance_transactions/*", refunds.retrieve_balance_transaction, "balance_transaction_retrieve"),
+    ("GET", "balance_transactions/*", charges.retrieve_balance_transaction, "balance_transaction_retrieve"),
 ]
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+COLUMNS = "seq, kind, id, data, hidden, raw"
 INDEXED = ("customer", "payment_intent", "charge")
 SCHEMA = """
 create table if not exists objects (seq integer primary key, kind text, id text, data text, hidden text, raw text);
@@ -131,7 +132,9 @@ class Store:
             if not (kept or gone or meta):
                 return
             self._db.executemany("delete from objects where seq = ?", gone)
-            self._db.executemany("insert or replace into objects values (?, ?, ?, ?, ?, ?)", kept)
+            self._db.executemany(
+                f"insert or replace into objects ({COLUMNS}) values (?, ?, ?, ?, ?, ?)", kept
+            )
             self._db.executemany("insert or replace into meta values (?, ?)", meta)
             self._db.commit()
 
@@ -142,7 +145,7 @@ class Store:
                 self._db.close()
 
     def _load(self, db: sqlite3.Connection) -> None:
-        for seq, kind, id, data, hidden, raw in db.execute("select * from objects order by seq"):
+        for seq, kind, id, data, hidden, raw in db.execute(f"select {COLUMNS} from objects order by seq"):
             record = Record(kind, id, seq, json.loads(data), json.loads(hidden), raw)
             self._kinds.setdefault(kind, {})[id] = record
             self.save(record)
