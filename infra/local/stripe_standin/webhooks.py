@@ -18,6 +18,8 @@ from .context import Settings
 WORKERS = 4
 TIMEOUT = 10.0
 LONGEST_WAIT = 30.0
+HELD_APART = 0.02
+"""Seconds between held events when they are let go, so that their new order is seen."""
 MODES = ("normal", "duplicate", "delay", "reorder", "drop")
 
 
@@ -87,7 +89,7 @@ class Deliveries:
         if self._mode.get("shuffle"):
             random.shuffle(held)
         for place, delivery in enumerate(held):
-            delivery.due = time.monotonic() + place * 0.02
+            delivery.due = time.monotonic() + place * HELD_APART
             heappush(self._queue, delivery)
 
     def order(self, mode: dict[str, Any]) -> None:
@@ -100,10 +102,10 @@ class Deliveries:
     def flush(self, timeout: float) -> bool:
         """Make everything due now and wait until it is delivered or given up. Answers whether nothing is left."""
         with self._wake:
-            self._release_held()
             for delivery in self._queue:
                 delivery.due = 0.0
             self._queue.sort()
+            self._release_held()
             self._wake.notify_all()
             return self._wake.wait_for(lambda: not self._queue and not self._underway, timeout)
 
