@@ -16,7 +16,10 @@ from chalicelib.entrypoints.http import (
     members,
     plans,
     subscriptions,
+    webhooks,
 )
+from chalicelib.entrypoints.jobs import advance, due, notices, projector, reconciler, tick
+from chalicelib.entrypoints.pages import pricing
 
 app = Chalice("perennial", configure_logs=False)  # the application logs through Powertools
 app.register_blueprint(health.bp)
@@ -31,4 +34,12 @@ app.register_blueprint(subscriptions.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(clock.bp)
 app.register_blueprint(entitlements.bp)
+app.register_blueprint(pricing.bp)
+app.register_blueprint(webhooks.bp)
+app.register_blueprint(tick.bp)
+app.register_blueprint(due.bp)
+app.register_blueprint(notices.bp)
+app.register_blueprint(projector.bp)
+app.register_blueprint(advance.bp)
+app.register_blueprint(reconciler.bp)
 edge.install(app)

@@ -42,6 +42,12 @@ class SqsQueues:
     def due(self, rows: Sequence[DueRow]) -> None:
         self._send(self._due, [dumps(encode(row)) for row in rows])
 
+    def due_waiting(self) -> int:
+        answer = self._client.get_queue_attributes(
+            QueueUrl=self._due, AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
     def notices(self, notices: Sequence[ProcessorNotice]) -> None:
         self._send(self._notices, [dumps(encode(notice)) for notice in notices])
 

@@ -26,6 +26,8 @@ LEASE = timedelta(seconds=60)
 PAGE = 100
 TRIES = 3
 WORKERS = 8
+_RUNNING = "advances#running"
+"""One mark per advance that is not finished, for whoever wakes them."""
 
 Perform = Callable[[Context, DueRow], None]
 
@@ -82,6 +84,7 @@ def start_advance(ctx: Context, ops: Ops, to: datetime) -> Advance:
             "the clock is being advanced already", fix="wait for it to finish", advance=running.id
         )
     advance = Advance(id=advance_id, start=environment.clock, to=to, reached=environment.clock)
+    ops.put(_RUNNING, f"{ctx.env}#{advance_id}", {})
     ops.create(_pk(ctx.env), advance_id, _written(advance, lease=None))
     return advance
 
@@ -97,6 +100,21 @@ def unfinished(ops: Ops, env: str) -> list[Advance]:
     """The advances of an environment that still want driving (at most one, save for races)."""
     documents = ops.query(_pk(env), limit=100, newest_first=True)
     return [advance for advance in map(_read, documents) if advance.status == "running"]
+
+
+def forsaken(ops: Ops, machine_now: datetime) -> list[tuple[str, str]]:
+    """(environment, id) of up to a hundred running advances that nobody drives: their driver had no more time,
+    or died and its lease ran out.
+    """
+    found = []
+    for mark in ops.query(_RUNNING, limit=100):
+        env, _, advance_id = mark.sk.partition("#")
+        document = ops.get(_pk(env), advance_id)
+        if document is not None and _read(document).status != "running":
+            ops.delete(_RUNNING, mark.sk)
+        elif document is not None and not _is_leased(document, machine_now):
+            found.append((env, advance_id))
+    return found
 
 
 def drive_advance(ctx: Context, ops: Ops, advance_id: str, drive: Drive) -> Advance:
@@ -133,6 +151,8 @@ def drive_advance(ctx: Context, ops: Ops, advance_id: str, drive: Drive) -> Adva
         document = saved
     if advance.status == "running":
         _save(ops, document, advance, drive, keep_lease=False)
+    else:
+        ops.delete(_RUNNING, f"{ctx.env}#{advance_id}")
     return advance
 
 
@@ -214,10 +234,14 @@ def _take_lease(ops: Ops, env: str, advance_id: str, drive: Drive) -> Document |
     document = ops.get(_pk(env), advance_id)
     if document is None or _read(document).status != "running":
         return None
-    lease = document.data.get("lease")
-    if lease is not None and datetime.fromisoformat(lease) > drive.machine_now():
+    if _is_leased(document, drive.machine_now()):
         return None
     return _save(ops, document, _read(document), drive)
+
+
+def _is_leased(document: Document, machine_now: datetime) -> bool:
+    lease = document.data.get("lease")
+    return lease is not None and datetime.fromisoformat(lease) > machine_now
 
 
 def _save(

@@ -21,6 +21,16 @@ class Document:
     expires_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a transaction. `version` is what must be stored before it; 0: nothing may be there."""
+
+    pk: str
+    sk: str
+    data: Mapping[str, Any]
+    version: int = 0
+
+
 class Ops(Protocol):
     """Reads are consistent. Writes are conditional and answer whether they happened, never by an exception."""
 
@@ -54,6 +64,14 @@ class Ops(Protocol):
         newest_first: bool = False,
     ) -> Sequence[Document]:
         """Up to `limit` documents in sort-key order, beyond `after` (which need not exist)."""
+        ...
+
+    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Document | None]:
+        """Up to 100 documents in one request, in the order asked."""
+        ...
+
+    def transact(self, writes: Sequence[Write]) -> bool:
+        """Up to 100 writes, all or none. False: a condition failed, or somebody wrote at the same time."""
         ...
 
     def count(self, pk: str, sk: str, by: int = 1) -> int:

@@ -222,6 +222,10 @@ class Gateway(Protocol):
         """A page of the processor's events since `since`, oldest page last; the cursor asks for the next."""
         ...
 
+    def locate(self, notice: ProcessorNotice) -> ProcessorNotice | None:
+        """The notice with our ids, looked up where it came without them (`env` None). None: not ours."""
+        ...
+
     def minimum(self, currency: str) -> int:
         """The smallest amount (our minor units) that can be charged."""
         ...
@@ -232,6 +236,10 @@ class Queues(Protocol):
 
     def due(self, rows: Sequence[DueRow]) -> None: ...
 
+    def due_waiting(self) -> int:
+        """About how many due rows are on the queue."""
+        ...
+
     def notices(self, notices: Sequence[ProcessorNotice]) -> None: ...
 
     def mail(self, messages: Sequence[Letter]) -> None: ...
@@ -241,14 +249,17 @@ class Queues(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Letter:
-    """A mail to be written: template name, who gets it, and the data it shows. `id` makes it go out once."""
+    """A mail to be written: template name, who gets it, and the data it shows. `id` makes it go out once.
+
+    `to` and `language` are the customer's own where they are empty.
+    """
 
     id: str
     env: str
     customer_id: str
     template: str
-    to: str
-    language: str = "en"
+    to: str = ""
+    language: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
 

@@ -167,7 +167,8 @@ def paid_fact(invoice: Invoice) -> Fact:
 
 
 def _opened_fact(invoice: Invoice) -> Fact:
-    return Fact("invoice.opened", invoice.id, {**invoice_data(invoice), "due_at": invoice.due_at.isoformat()})
+    more = {"due_at": invoice.due_at.isoformat(), "collection_method": str(invoice.terms.method)}
+    return Fact("invoice.opened", invoice.id, {**invoice_data(invoice), **more})
 
 
 def _line(item: Item, period: Period, parts: Parts) -> Line:

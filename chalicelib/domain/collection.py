@@ -173,7 +173,8 @@ def _declined(
         return decision
     after, facts = dunning.declined(subscription, invoice.id, decline, at.business)
     after, movements = moved(after, decision.cause)
-    decision = replace(decision, subscription=after, facts=decision.facts + facts, movements=movements)
+    failed = _failed_fact(refused, done, decline, after.dunning.next_at if after.dunning else None)
+    decision = replace(decision, subscription=after, facts=(failed, *facts), movements=movements)
     return decision if after.is_running else _given_up(decision, refused, waiting, at.business)
 
 
@@ -274,11 +275,15 @@ def _payment_fact(payment: Payment, invoice: Invoice) -> Fact:
     return Fact("payment.succeeded", payment.id, data)
 
 
-def _failed_fact(invoice: Invoice, attempt: Attempt, decline: Decline) -> Fact:
+def _failed_fact(
+    invoice: Invoice, attempt: Attempt, decline: Decline, next_attempt_at: datetime | None = None
+) -> Fact:
     data = {
         **invoice_data(invoice),
         "attempt": attempt.number,
         "decline_code": decline.code,
         "decline_kind": str(decline.kind),
     }
+    if next_attempt_at is not None:
+        data["next_attempt_at"] = next_attempt_at.isoformat()
     return Fact("payment.failed", invoice.id, data)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import random
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.application.ops import Document
+from chalicelib.application.ops import Document, Write
 
 _UNCHANGED = "ConditionalCheckFailedException"
+_ATTEMPTS = 5
+_LOST = frozenset({"TransactionCanceledException", "TransactionConflictException"})
+_NOT_FOR_GOOD = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"})
 
 
 class DynamoOps:
@@ -69,6 +74,36 @@ class DynamoOps:
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         return found
 
+    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Document | None]:
+        found: dict[tuple[str, str], Document] = {}
+        pending = [_key(pk, sk) for pk, sk in dict.fromkeys(keys)]
+        for attempt in range(_ATTEMPTS):
+            if not pending:
+                break
+            if attempt:
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+            answer = self._client.batch_get_item(
+                RequestItems={self._table: {"Keys": pending, "ConsistentRead": True}}
+            )
+            for item in answer["Responses"].get(self._table, ()):
+                found[item["pk"]["S"], item["sk"]["S"]] = _document(item)
+            pending = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
+        if pending:
+            raise TimeoutError(f"{len(pending)} keys stayed unread after {_ATTEMPTS} attempts")
+        return [found.get(key) for key in keys]
+
+    def transact(self, writes: Sequence[Write]) -> bool:
+        puts = [{"Put": {"TableName": self._table, **_put(write)}} for write in writes]
+        try:
+            self._client.transact_write_items(TransactItems=puts)
+        except ClientError as error:
+            response: Mapping[str, Any] = error.response
+            reasons = {reason.get("Code", "None") for reason in response.get("CancellationReasons", ())}
+            if response["Error"]["Code"] not in _LOST or reasons - _NOT_FOR_GOOD:
+                raise
+            return False
+        return True
+
     def count(self, pk: str, sk: str, by: int = 1) -> int:
         answer = self._client.update_item(
             TableName=self._table,
@@ -98,6 +133,20 @@ class DynamoOps:
                 raise
             return None
         return _document(item)
+
+
+def _put(write: Write) -> dict[str, Any]:
+    item = _key(write.pk, write.sk) | {
+        "d": {"S": json.dumps(write.data, separators=(",", ":"))},
+        "v": {"N": str(write.version + 1)},
+    }
+    if not write.version:
+        return {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+    return {
+        "Item": item,
+        "ConditionExpression": "v = :v",
+        "ExpressionAttributeValues": {":v": {"N": str(write.version)}},
+    }
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -23,6 +23,9 @@ class MemoryQueues:
     def due(self, rows: Sequence[DueRow]) -> None:
         self.due_rows.extend(rows)
 
+    def due_waiting(self) -> int:
+        return len(self.due_rows)
+
     def notices(self, notices: Sequence[ProcessorNotice]) -> None:
         self.processor_notices.extend(notices)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from chalicelib.application.ops import Document
+from chalicelib.application.ops import Document, Write
 
 
 class MemoryOps:
@@ -62,6 +62,20 @@ class MemoryOps:
         else:
             found = [sk for sk in found if after is None or sk > after]
         return [document for sk in found[:limit] if (document := self.get(pk, sk)) is not None]
+
+    def get_many(self, keys: Sequence[tuple[str, str]]) -> list[Document | None]:
+        with self._lock:
+            return [self.get(pk, sk) for pk, sk in keys]
+
+    def transact(self, writes: Sequence[Write]) -> bool:
+        with self._lock:
+            for write in writes:
+                present = self._items.get((write.pk, write.sk))
+                if (present[1] if present else 0) != write.version:
+                    return False
+            for write in writes:
+                self._write(write.pk, write.sk, write.data, write.version + 1, None)
+            return True
 
     def count(self, pk: str, sk: str, by: int = 1) -> int:
         with self._lock:

@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {
     "invalid_request": Kind(400, "The request breaks a rule"),
     "malformed_body": Kind(400, "The body is not JSON"),
     "card_number": Kind(400, "The body holds a card number"),
+    "invalid_signature": Kind(400, "The webhook is not signed"),
     "currency_mismatch": Kind(400, "Currencies do not match"),
     "unauthenticated": Kind(401, "No valid API key"),
     "payment_declined": Kind(402, "The payment was declined"),

@@ -1,0 +1,69 @@
+"""Which decision is worth a letter to the customer: at most one each, whatever happened in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.application.ports import Letter
+from chalicelib.domain.collection import NO_METHOD
+from chalicelib.domain.customer import CollectionMethod
+from chalicelib.domain.journal import Fact, JournalEntry
+
+_BY_REASON = {"payment_failed": "canceled_unpaid", "trial_lapsed": "trial_lapsed"}
+_SIMPLE = {
+    "invoice.overdue": "invoice_overdue",
+    "subscription.cancellation_scheduled": "cancellation_scheduled",
+    "subscription.cancellation_undone": "cancellation_undone",
+    "subscription.trial_will_end": "trial_will_end",
+    "subscription.trial_started": "trial_started",
+    "subscription.trial_lapsed": "trial_fallen_back",
+    "subscription.activated": "welcome",
+}
+"""Facts that have their own letter when nothing weightier happened in the same decision, weightiest first."""
+
+
+def letter_of(env: str, entry: JournalEntry) -> Letter | None:
+    """The letter that the entry calls for. Its id is the entry's, so it goes out once; it says what the facts
+    say, as of the entry's time, and whoever writes it looks the customer up.
+    """
+    facts = {fact.type: fact for fact in entry.facts}
+    chosen = _chosen(facts)
+    if chosen is None:
+        return None
+    template, data = chosen
+    return Letter(
+        id=entry.id,
+        env=env,
+        customer_id=entry.customer_id,
+        template=template,
+        data={**data, "at": entry.at.isoformat()},
+    )
+
+
+def _chosen(facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Any]] | None:
+    paid, payment = facts.get("invoice.paid"), facts.get("payment.succeeded")
+    if paid is not None and payment is not None:
+        amount = {"amount": payment.data["amount"], "method": payment.data["method"]}
+        return "receipt", {**paid.data, **amount, "welcome": "subscription.activated" in facts}
+    canceled = facts.get("subscription.canceled")
+    if canceled is not None:
+        reason = str(canceled.data["reason"])
+        return _BY_REASON.get(reason, "canceled"), canceled.data
+    failed = facts.get("payment.failed")
+    if failed is not None:
+        return _failed(failed)
+    opened = facts.get("invoice.opened")
+    if opened is not None and opened.data.get("collection_method") == CollectionMethod.SEND_INVOICE:
+        return ("invoice", opened.data) if opened.data["status"] == "open" else None
+    if "subscription.trial_converted" in facts:
+        return None  # the receipt, or the failure, says it
+    return next(((letter, facts[type_].data) for type_, letter in _SIMPLE.items() if type_ in facts), None)
+
+
+def _failed(failed: Fact) -> tuple[str, Mapping[str, Any]] | None:
+    """Only where it is tried again: the first payment's failure was seen by whoever made it."""
+    if failed.data.get("next_attempt_at") is None:
+        return None
+    letter = "payment_missing" if failed.data["decline_code"] == NO_METHOD.code else "payment_failed"
+    return letter, failed.data

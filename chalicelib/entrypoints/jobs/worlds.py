@@ -1,0 +1,51 @@
+"""The context a job acts in: whose environment, what time it is there, and how long this invocation may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from chalicelib import composition
+from chalicelib.application.context import Context
+from chalicelib.application.environments import load_environment
+from chalicelib.composition import Services
+from chalicelib.domain.environment import LIVE, Environment
+from chalicelib.domain.journal import CLOCK, Actor
+
+
+@dataclass
+class Worlds:
+    """The contexts of one invocation. Live is the machine's time and costs nothing; a sandbox is read once."""
+
+    services: Services
+    actor: Actor = CLOCK
+    _sandboxes: dict[str, Environment] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def enter(self, env: str) -> Context:
+        """Business time in `env` as it is now. NotFoundError when there is no such sandbox."""
+        machine_now = self.services.machine_now()
+        return Context(
+            env=env,
+            now=machine_now if env == LIVE else self._clock(env, machine_now),
+            machine_now=machine_now,
+            services=self.services,
+            actor=self.actor,
+        )
+
+    def _clock(self, env: str, machine_now: datetime) -> datetime:
+        with self._lock:
+            if env not in self._sandboxes:
+                self._sandboxes[env] = load_environment(self.services.store, env)
+            return self._sandboxes[env].business_now(machine_now)
+
+
+def begin(event: Any, *, actor: Actor = CLOCK) -> Worlds:
+    """At the start of an invocation: `event` is Chalice's, whose context knows the time that is left."""
+    services = composition.services()
+    remaining = getattr(event.context, "get_remaining_time_in_millis", None)
+    if remaining is not None:
+        composition.TIME_LEFT.set(lambda: remaining() / 1000)
+    return Worlds(services, actor)
