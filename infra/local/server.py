@@ -16,7 +16,7 @@ import socket
 import threading
 from collections.abc import Callable
 from socketserver import TCPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from chalice.app import Chalice
@@ -223,6 +223,14 @@ class Handler(ChaliceRequestHandler):
 
     do_GET = do_HEAD = do_OPTIONS = do_TRACE = _generic_handle  # noqa: N815
     do_POST = do_PUT = do_PATCH = do_DELETE = _generic_handle  # noqa: N815
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            """Methods that http.server has no name for are the application's to refuse, not a 501 in HTML."""
+            if name.startswith("do_"):
+                return self._generic_handle
+            raise AttributeError(name)
 
     def _read_body(self) -> bytes | None:
         """The body; None when the request was answered here, because its body cannot be read."""

@@ -162,7 +162,9 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any], references: Referenc
     }
     if endpoint.body is not None:
         schema = references[endpoint.body, "validation"]
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        required = any(field.is_required() for field in endpoint.body.model_fields.values())
+        content = {"application/json": {"schema": schema}}
+        operation["requestBody"] = {"required": required, "content": content}
     return operation
 
 
