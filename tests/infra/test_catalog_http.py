@@ -245,7 +245,7 @@ class TestPriceList:
             ("year", "29000", "¥29,000"),
         ]
         assert (starter["fallback"], starter["yearly_saving_percent"]) == (False, 16)
-        assert starter["quotas"][0] == {"id": "members", "label": "members", "limit": 3}
+        assert starter["quotas"][0] == {"id": "members", "label": "Members", "limit": 3}
         assert starter["features"][2] == {"id": "custom_branding", "label": "Your own branding"}
         assert shown["plans"][0]["free"] is True
         assert shown["add_ons"][0]["plans"] == ["starter", "pro", "business"]
