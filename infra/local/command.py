@@ -135,15 +135,17 @@ class System:
         # Imported only now: the application reads its environment when it is first used.
         from infra.local.runtime import Runtime
 
+        app = _load(self._options.app)
+        self._keys: Keys = _load(self._options.bootstrap)(self._state)
+        _write_private(self._state / "env", shell_file(self._url, self._keys))
         runtime = Runtime(
-            _load(self._options.app),
+            app,
             endpoint=self._endpoint,
             port=self._port,
             state=self._state,
             config=PROJECT / ".chalice" / "config.json",
+            home=f"/pricing?key={self._keys.publishable}",
         )
-        self._keys: Keys = _load(self._options.bootstrap)(self._state)
-        _write_private(self._state / "env", shell_file(self._url, self._keys))
         runtime.start()
         stack.callback(runtime.stop)
 

@@ -32,11 +32,12 @@ class Runtime:
         port: int,
         state: Path,
         config: Path | None = None,
+        home: str | None = None,
         backoff: Callable[[int], int] = local_backoff,
     ) -> None:
         self._activity = Activity()
         self._server = create_server(
-            app, port, local_page=MailCatcher(endpoint).page, on_activity=self._activity.touch
+            app, port, local_page=MailCatcher(endpoint).page, home=home, on_activity=self._activity.touch
         )
         self._server_thread = threading.Thread(target=self._server.server.serve_forever, daemon=True)
         functions = functions_of(app, config)

@@ -24,7 +24,7 @@ def screen(url: str, keys: Keys, state: Path) -> str:
     return f"""
 Perennial is running. Ctrl-C stops it; what it holds stays in {state}.
 
-  Price list       {url}/pricing
+  Price list       {url}/
   API docs         {url}/docs
   Caught mail      {url}/_local/mail
 

@@ -52,15 +52,20 @@ def create_server(
     port: int,
     *,
     local_page: LocalPage | None = None,
+    home: str | None = None,
     on_activity: Callable[[], None] = lambda: None,
 ) -> LocalDevServer:
-    """A server on loopback, listening already; `serve_forever()` runs it. OSError when the port is taken."""
+    """A server on loopback, listening already; `serve_forever()` runs it. OSError when the port is taken.
+
+    `home`: where the address without a path leads, as long as the app has nothing there.
+    """
     app.__class__ = ThreadedChalice
     gateway = Gateway(app)
     handler = type(
         "Handler", (Handler,), {"gateway": gateway, "local_page": staticmethod(local_page or _none)}
     )
     handler.on_activity = staticmethod(on_activity)  # type: ignore[attr-defined]
+    handler.home = None if "/" in app.routes else home  # type: ignore[attr-defined]
     return LocalDevServer(app, _config(), LOOPBACK, port, handler_cls=handler, server_cls=Server)
 
 
@@ -194,6 +199,7 @@ class Handler(ChaliceRequestHandler):
     gateway: Gateway
     local_page: LocalPage
     on_activity: Callable[[], None]
+    home: str | None
 
     disable_nagle_algorithm = True
     wbufsize = 64 * 1024
@@ -210,6 +216,9 @@ class Handler(ChaliceRequestHandler):
         path, _, query = self.path.partition("?")
         if path.startswith(LOCAL_PAGES):
             self._send(*self.local_page(path[len(LOCAL_PAGES) :], query))
+            return
+        if path == "/" and self.home:
+            self._send(302, {"Location": self.home}, b"")
             return
         try:
             answer = self.gateway.answer(

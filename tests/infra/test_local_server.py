@@ -26,7 +26,9 @@ touched: list[int] = []
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    server = create_server(make_app(), 0, local_page=local_page, on_activity=lambda: touched.append(1))
+    server = create_server(
+        make_app(), 0, local_page=local_page, home="/page", on_activity=lambda: touched.append(1)
+    )
     thread = threading.Thread(target=lambda: server.server.serve_forever(poll_interval=0.01), daemon=True)
     thread.start()
     yield server.server.server_address[1]
@@ -210,6 +212,30 @@ def test_concurrent_requests_do_not_see_each_other(port: int) -> None:
 def test_local_pages_do_not_reach_the_application(connection: http.client.HTTPConnection) -> None:
     _, body = ask(connection, "GET", "/_local/mail/1?x=1")
     assert body == b"mail/1?x=1"
+
+
+def test_the_bare_address_leads_home(connection: http.client.HTTPConnection) -> None:
+    response, _ = ask(connection, "GET", "/")
+    assert (response.status, response.getheader("Location")) == (302, "/page")
+
+
+def test_an_app_with_a_page_of_its_own_there_keeps_it() -> None:
+    app = Chalice(app_name="homely")
+    app.route("/")(lambda: {"mine": True})
+    server = create_server(app, 0, home="/page")
+    threading.Thread(target=lambda: server.server.serve_forever(poll_interval=0.01), daemon=True).start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server.server_address[1], timeout=5)
+    assert ask(connection, "GET", "/")[0].status == 200
+    connection.close()
+    server.shutdown()
+    server.server.server_close()
+
+
+def test_a_method_that_nobody_knows_is_refused_like_any_other(
+    connection: http.client.HTTPConnection,
+) -> None:
+    assert ask(connection, "PROPFIND", "/nowhere")[0].getheader("Content-Type") == "application/problem+json"
+    assert ask(connection, "PROPFIND", "/ping")[0].status == 405
 
 
 def test_a_request_is_told_to_those_who_wait_for_its_writes(connection: http.client.HTTPConnection) -> None:

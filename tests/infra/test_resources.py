@@ -11,9 +11,11 @@ from typing import Any
 
 import boto3
 import pytest
+from chalice.utils import to_cfn_resource_name
 from moto import mock_aws
 
 from infra.local.engine import running_emulator
+from infra.local.functions import QueueFunction, StreamFunction, functions_of
 from infra.local.resources import client, create_queues, create_tables, load_resources, of_type
 
 RESOURCES = load_resources()
@@ -97,6 +99,17 @@ def test_every_work_queue_alarms_when_it_falls_behind() -> None:
 def test_the_stream_alarms_at_an_hour_of_lag() -> None:
     (alarm,) = _alarms("IteratorAge").values()
     assert alarm["Threshold"] == 3600 * 1000
+
+
+def test_the_template_and_the_application_speak_of_the_same_things() -> None:
+    """Every queue has its function and every function its queue; the stream's alarm watches its reader."""
+    from app import app
+
+    functions = functions_of(app)
+    assert sorted(each.queue for each in functions if isinstance(each, QueueFunction)) == WORK_QUEUES
+    readers = [each for each in functions if isinstance(each, StreamFunction)]
+    assert [each.table for each in readers] == ["BillingTable"]
+    assert sorted(_alarms("IteratorAge")) == [to_cfn_resource_name(each.name) for each in readers]
 
 
 def test_alarms_reach_the_topic_and_a_quiet_queue_is_no_alarm() -> None:
