@@ -16,11 +16,8 @@ STRIPE_DECIMALS: Final = {
 }
 """Decimals of the amounts in Stripe's API; every other currency has two, ISK and UGX among them."""
 
-STEP: Final = {
-    **dict.fromkeys("ISK UGX".split(), 100),
-    **dict.fromkeys("BHD JOD KWD OMR TND".split(), 10),
-}
-"""Stripe's amount must be a multiple of this: whole crowns sent with two decimals, thousandths that end in 0."""
+STEP: Final = dict.fromkeys("BHD JOD KWD OMR TND".split(), 10)
+"""Stripe's amount must be a multiple of this. (Of 100 for ISK and UGX, which whole crowns and shillings are.)"""
 
 MINIMUM: Final = {
     "USD": 50, "AED": 200, "AUD": 50, "BGN": 100, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1500, "DKK": 250,
