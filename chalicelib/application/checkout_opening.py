@@ -14,10 +14,16 @@ from chalicelib.application.ports import CheckoutItem, CheckoutRequest
 from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import Buyer
 from chalicelib.domain import checkout_rules, ids, lifecycle, renewal
+from chalicelib.domain.catalog import Catalog, SoldBy
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
 from chalicelib.domain.customer import Account, Customer, Terms
 from chalicelib.domain.decision import Decision
-from chalicelib.domain.errors import IdempotencyMismatchError, InvalidStateError, ValidationError
+from chalicelib.domain.errors import (
+    IdempotencyMismatchError,
+    InvalidStateError,
+    QuoteRequiredError,
+    ValidationError,
+)
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import Order
@@ -29,6 +35,7 @@ from chalicelib.domain.return_urls import require_allowed, with_session
 class Purchase:
     """What is to be bought on a hosted page, and by whom: `customer_id` of an existing customer, or the `profile`
     (as `profile.revised` takes it) of a new one, whose id then is `new_customer_id` or follows from the request.
+    `by_visitor`: asked for by somebody without a secret key, who gets what the price list offers and no more.
     """
 
     order: Order
@@ -37,6 +44,7 @@ class Purchase:
     customer_id: str | None = None
     profile: Mapping[str, Any] | None = None
     new_customer_id: str | None = None
+    by_visitor: bool = False
 
 
 def open_checkout(
@@ -127,6 +135,8 @@ def _begin(
         else new_buyer(ctx, customer_id, purchase.profile or {})
     )
     catalog = current_catalog(ctx)
+    if purchase.by_visitor:
+        _require_offered(catalog, purchase.order)
     order = replace(purchase.order, terms=Terms())  # paid on the page, whatever the customer's terms are
     subscription_id = ids.child_id("sub", customer_id, ctx.request_key)
     draft = lifecycle.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
@@ -205,6 +215,26 @@ def _items(invoice: Invoice) -> tuple[CheckoutItem, ...]:
         return tuple(CheckoutItem(name=line.description, amount=line.total) for line in invoice.lines)
     names = ", ".join(line.description for line in invoice.lines)
     return (CheckoutItem(name=f"{names} (after account credit)", amount=invoice.amount_due),)
+
+
+def _require_offered(catalog: Catalog, order: Order) -> None:
+    """What a visitor may buy alone: public self-serve plans, with the trial as published or without it."""
+    plan = catalog.plan(order.plan)
+    if not plan.public:
+        raise ValidationError(f"there is no plan {order.plan!r}", field="plan", fix="see GET /v1/plans")
+    if plan.sold_by is not SoldBy.SELF_SERVE:
+        raise QuoteRequiredError(
+            f"{plan.name} is sold after a talk with sales",
+            field="plan",
+            fix="start a sign-up session: it is routed to sales",
+            plan=plan.id,
+        )
+    if order.trial_days:
+        raise ValidationError(
+            "a publishable key takes the trial as published",
+            field="trial_days",
+            fix="leave it out, or send 0 to pay at once",
+        )
 
 
 def _require_return_urls(ctx: Context, purchase: Purchase) -> None:

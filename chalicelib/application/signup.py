@@ -120,10 +120,16 @@ def complete_signup(ctx: Context, signup_id: str) -> Completion:
     session = get_signup(ctx, signup_id)
     if session.status in (SignupStatus.OPEN, SignupStatus.ABANDONED):
         _complete(ctx, session)
-        session = get_signup(ctx, signup_id)
-    if session.checkout_id is None:
-        return Completion(session=session, subscription=_subscription(ctx, session))
-    page = checkout_opening.ensure_page(ctx, checkout.get_checkout(ctx, session.checkout_id))
+    done = read_completion(ctx, signup_id)
+    if done.checkout is None:
+        return done
+    return replace(done, checkout=checkout_opening.ensure_page(ctx, done.checkout))
+
+
+def read_completion(ctx: Context, signup_id: str) -> Completion:
+    """The sign-up as it is, with what it has led to so far."""
+    session = get_signup(ctx, signup_id)
+    page = checkout.get_checkout(ctx, session.checkout_id) if session.checkout_id else None
     return Completion(session=session, subscription=_subscription(ctx, session), checkout=page)
 
 
@@ -175,6 +181,7 @@ def _complete(ctx: Context, session: SignupSession) -> None:
         new_customer_id=session.customer_id,
         success_url=session.success_url,
         cancel_url=session.cancel_url,
+        by_visitor=True,
     )
     checkout_opening.open_checkout(own, purchase, done, facts=(_fact(done),))
 
