@@ -4,6 +4,7 @@ from chalice.app import Chalice
 
 from chalicelib.entrypoints.http import (
     catalog,
+    checkout,
     clock,
     customers,
     docs,
@@ -13,12 +14,14 @@ from chalicelib.entrypoints.http import (
     health,
     invoices,
     keys,
+    leads,
     members,
     plans,
+    signup,
     subscriptions,
     webhooks,
 )
-from chalicelib.entrypoints.jobs import advance, due, notices, projector, reconciler, tick
+from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick
 from chalicelib.entrypoints.pages import pricing
 
 app = Chalice("perennial", configure_logs=False)  # the application logs through Powertools
@@ -34,12 +37,16 @@ app.register_blueprint(subscriptions.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(clock.bp)
 app.register_blueprint(entitlements.bp)
+app.register_blueprint(checkout.bp)
+app.register_blueprint(signup.bp)
+app.register_blueprint(leads.bp)
 app.register_blueprint(pricing.bp)
 app.register_blueprint(webhooks.bp)
 app.register_blueprint(tick.bp)
 app.register_blueprint(due.bp)
 app.register_blueprint(notices.bp)
 app.register_blueprint(projector.bp)
+app.register_blueprint(mailer.bp)
 app.register_blueprint(advance.bp)
 app.register_blueprint(reconciler.bp)
 edge.install(app)

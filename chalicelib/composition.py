@@ -22,6 +22,7 @@ from chalicelib.domain.environment import Environment
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.tables import Tables
     from chalicelib.adapters.parameters import Parameters
+    from chalicelib.application.mail import Render
     from chalicelib.settings import Settings
 
 T = TypeVar("T")
@@ -136,6 +137,12 @@ class Services:
             mail=self.settings.mail_queue_url,
             clock=self.settings.clock_queue_url,
         )
+
+    @cached_property
+    def render(self) -> Render:
+        from chalicelib.adapters.mail.render import render
+
+        return render
 
     @cached_property
     def mailer(self) -> Mailer:

@@ -37,7 +37,7 @@ def letter_of(env: str, entry: JournalEntry) -> Letter | None:
         env=env,
         customer_id=entry.customer_id,
         template=template,
-        data={**data, "at": entry.at.isoformat()},
+        data={**data, "happened_at": entry.at.isoformat()},
     )
 
 
@@ -49,7 +49,7 @@ def _chosen(facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Any]] | None:
     canceled = facts.get("subscription.canceled")
     if canceled is not None:
         reason = str(canceled.data["reason"])
-        return _BY_REASON.get(reason, "canceled"), canceled.data
+        return _BY_REASON.get(reason, "canceled"), {"subscription": canceled.subject, **canceled.data}
     failed = facts.get("payment.failed")
     if failed is not None:
         return _failed(failed)

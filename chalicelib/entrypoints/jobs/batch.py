@@ -23,7 +23,7 @@ THREADS = 10
 def each_message(
     event: Mapping[str, Any],
     type_: type[T],
-    work: Callable[[T], None],
+    work: Callable[[T], object],
     *,
     lane: Callable[[T], str],
     left_alone: tuple[type[Exception], ...] = (),
@@ -56,7 +56,7 @@ def each_message(
     return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 
 
-def _done(id_: str, message: T, work: Callable[[T], None], left_alone: tuple[type[Exception], ...]) -> bool:
+def _done(id_: str, message: T, work: Callable[[T], object], left_alone: tuple[type[Exception], ...]) -> bool:
     kind = getattr(message, "kind", None)
     try:
         work(message)
