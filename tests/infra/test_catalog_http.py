@@ -186,6 +186,18 @@ def test_two_first_publishers_at_once_lose_nothing(api, document):
     assert api.store.get(catalog_key(ctx.env, 1)).plan("pro").name == "Theirs"
 
 
+def test_a_version_and_what_makes_it_current_are_written_together(api, document):
+    def die(env, records):
+        raise ConnectionError
+
+    ctx, api.store.after_commit = api.context(), die
+    with pytest.raises(ConnectionError):
+        publish_catalog(ctx, document, expected=None)
+    api.store.after_commit = None
+    assert api.store.get(environment_key(ctx.env)).catalog_version == 1
+    assert api("GET", "/v1/catalog").json["version"] == 1
+
+
 def test_a_clock_moved_meanwhile_does_not_stop_a_publication(api, document):
     """The clock lives in the record that names the current version; only another version is in the way."""
     ctx = api.context()

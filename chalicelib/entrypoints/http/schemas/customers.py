@@ -19,7 +19,9 @@ from chalicelib.domain.profile import (
 from chalicelib.entrypoints.http.kit import Schema, View
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-Email = Annotated[str, Field(max_length=254, examples=["ada@example.com"])]
+Email = Annotated[
+    str, Field(max_length=254, examples=["ada@example.com"], json_schema_extra={"format": "email"})
+]
 TaxId = Annotated[str, Field(min_length=1, max_length=LONGEST_TAX_ID, examples=["DE123456789"])]
 MetadataValue = Annotated[str, Field(max_length=LONGEST_METADATA_VALUE)]
 Limit = Annotated[int, Field(ge=1, le=100)]
