@@ -241,6 +241,16 @@ def test_a_detached_method_is_refused_for_good(world: World, customer: str, card
     assert (result.decline.code, result.decline.kind) == ("payment_method_missing", DeclineKind.HARD)
 
 
+def test_a_method_taken_off_is_reported(world: World) -> None:
+    need(world, "cards")
+    ana = new_customer()
+    card = world.card(world.gateway.ensure_customer("sbx_contract", ana), "ok")
+    world.detach(card)
+    notices, _ = world.gateway.notices_since(datetime.now(UTC) - timedelta(seconds=30), None)
+    found = [notice for notice in notices if notice.reference == card and "detached" in notice.kind]
+    assert [(notice.env, notice.customer_id) for notice in found] == [("sbx_contract", ana.id)]
+
+
 def test_misuse_raises(world: World, customer: str, card: str) -> None:
     with pytest.raises(GatewayMisuseError):
         world.gateway.charge(charge_request("cus_unknown", card))
@@ -248,8 +258,9 @@ def test_misuse_raises(world: World, customer: str, card: str) -> None:
         world.gateway.charge(charge_request(customer, card, amount=1))
     with pytest.raises(GatewayMisuseError):
         world.gateway.find_charge(charge_request(customer, card, reference="pi_unknown"))
-    with pytest.raises(GatewayMisuseError):
-        world.gateway.checkout("cs_unknown")
+    for unknown in ("cs_unknown", "cs_1/expire", ".."):
+        with pytest.raises(GatewayMisuseError):
+            world.gateway.checkout(unknown)
 
 
 def aged(request: ChargeRequest) -> ChargeRequest:
@@ -398,8 +409,10 @@ def test_methods_are_attached_to_one_customer(world: World, customer: str, card:
     stranger = world.gateway.ensure_customer("sbx_contract", new_customer())
     with pytest.raises(ValidationError):
         world.gateway.attach_method(stranger, card)
-    with pytest.raises(ValidationError):
-        world.gateway.attach_method(customer, "nonsense")
+    for nonsense in ("nonsense", "", "pm_1/../../customers", f"{card}/detach?x=", "pm_ä"):
+        with pytest.raises(ValidationError):
+            world.gateway.attach_method(customer, nonsense)
+    assert world.gateway.attach_method(customer, card).id == card
     with pytest.raises(PaymentDeclinedError):
         world.gateway.attach_method(customer, "pm_card_chargeDeclined")
 

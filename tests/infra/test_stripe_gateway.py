@@ -24,7 +24,7 @@ from chalicelib.adapters.stripe.errors import KeyReusedError, RefusedError
 from chalicelib.adapters.stripe.gateway import StripeGateway
 from chalicelib.adapters.stripe.webhook import notice_of
 from chalicelib.application.ports import ProcessorNotice
-from chalicelib.domain.errors import GatewayUnavailableError
+from chalicelib.domain.errors import GatewayUnavailableError, ValidationError
 from chalicelib.domain.payment import ChargeResult, Outcome
 from tests.infra.gateway_worlds import RETURN_URL, StandinWorld, charge_request, new_customer
 
@@ -188,6 +188,25 @@ def test_a_changed_body_is_a_bug_and_no_decline(stripe: Scripted) -> None:
     stripe.steps = [(400, error("idempotency_error"))]
     with pytest.raises(KeyReusedError):
         stripe.gateway().charge(charge_request("cus_1", "pm_1"))
+
+
+@pytest.mark.parametrize("owner", [None, "cus_other"])
+def test_a_refusal_without_a_parameter_may_be_about_the_method(stripe: Scripted, owner: str | None) -> None:
+    stripe.steps = [(400, error()), {"id": "pm_1", "type": "card", "customer": owner}]
+    result = stripe.gateway().charge(charge_request("cus_1", "pm_1"))
+    assert result.decline is not None
+    assert result.decline.code == "payment_method_missing"
+    stripe.steps = [(400, error()), {"id": "pm_1", "type": "card", "customer": "cus_1"}]
+    with pytest.raises(RefusedError):
+        stripe.gateway().charge(charge_request("cus_1", "pm_1"))
+
+
+def test_a_method_attached_before_is_described(stripe: Scripted) -> None:
+    stripe.steps = [(400, error()), {"id": "pm_1", "type": "card", "customer": "cus_1"}]
+    assert stripe.gateway().attach_method("cus_1", "pm_1").id == "pm_1"
+    stripe.steps = [(400, error()), {"id": "pm_1", "type": "card", "customer": "cus_2"}]
+    with pytest.raises(ValidationError):
+        stripe.gateway().attach_method("cus_1", "pm_1")
 
 
 def test_nobody_listens(stripe: Scripted) -> None:

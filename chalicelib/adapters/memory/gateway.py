@@ -12,11 +12,13 @@ Methods answer as their name says (`pm_card_visa` pays, `pm_card_lost` is refuse
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from chalicelib.adapters.stripe import currencies
@@ -53,6 +55,7 @@ REFUSED_AT_ATTACH = {
 }
 """Cards that the bank refuses as soon as they are to be saved."""
 
+_METHOD = re.compile(r"pm_[A-Za-z0-9_]+")
 _ALIASES = {"decline": "generic_decline", "needs_customer": "authentication_required", "hard": "lost_card"}
 _FAULTS = {"unavailable", "lost_after_charge", "lost_before_charge"}
 _PAGE = 100
@@ -104,6 +107,8 @@ class MemoryGateway:
     pages: dict[str, HostedPage] = field(default_factory=dict)
     refunds: dict[str, RefundRequest] = field(default_factory=dict)
     notices: list[ProcessorNotice] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _envs: dict[str, str] = field(default_factory=dict)
     _answers: dict[str, _Answered] = field(default_factory=dict)
     _scripts: dict[str, list[str]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -115,6 +120,7 @@ class MemoryGateway:
             self._begin("ensure_customer")
             reference = f"cus_mem_{env}_{customer.id}"
             self.customers[reference] = customer.id
+            self._envs[reference] = env
             return reference
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
@@ -180,7 +186,7 @@ class MemoryGateway:
             self._begin("attach_method")
             self._require_customer(processor_customer)
             known = self.methods.get(method)
-            if not method.startswith("pm_") or (known and known.owner != processor_customer):
+            if not _METHOD.fullmatch(method) or (known and known.owner != processor_customer):
                 raise ValidationError("this payment method cannot be used", field="payment_method")
             if method in REFUSED_AT_ATTACH:
                 raise PaymentDeclinedError(decline(REFUSED_AT_ATTACH[method]).message)
@@ -220,7 +226,16 @@ class MemoryGateway:
     def detach(self, method: str) -> None:
         """As if the customer's bank or another system had removed the card."""
         with self._lock:
-            del self.methods[method]
+            owner = self.methods.pop(method).owner
+            notice = ProcessorNotice(
+                id=f"evt_mem_{len(self.notices) + 1}",
+                kind="payment_method.detached",
+                created=self.now(),
+                reference=method,
+                env=self._envs[owner],
+                customer_id=self.customers[owner],
+            )
+            self.notices.append(notice)
 
     def expire_keys(self) -> None:
         """Forget every idempotency key, as the processor does after a day."""
@@ -362,7 +377,7 @@ class MemoryGateway:
     def _attach(self, owner: str, name: str) -> _Method:
         behaviour = BEHAVIOURS.get(name, "ok")
         method = PaymentMethod(
-            id=f"pm_mem_{len(self.methods) + 1}_{name.removeprefix('pm_')}",
+            id=f"pm_mem_{next(self._numbers)}_{name.removeprefix('pm_')}",
             kind="sepa_debit" if behaviour == "processing" else "card",
             brand="" if behaviour == "processing" else "visa",
             last4="4242",

@@ -31,7 +31,8 @@ _OF_A_PAYMENT: Final = (
     "charge.dispute.updated",
     "charge.dispute.closed",
 )
-_OF_A_CUSTOMER: Final = ("payment_method.automatically_updated",)
+DETACHED: Final = "payment_method.detached"
+_OF_A_CUSTOMER: Final = ("payment_method.automatically_updated", DETACHED)
 
 EVENT_TYPES: Final = _OWN_METADATA + _OF_A_PAYMENT + _OF_A_CUSTOMER
 """What a webhook endpoint must be subscribed to."""

@@ -8,6 +8,7 @@ Stripe keeps the key of each call.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -21,7 +22,7 @@ from chalicelib.adapters.stripe.errors import (
     RefusedError,
     UnansweredError,
 )
-from chalicelib.adapters.stripe.events import EVENT_TYPES, notice_from, with_ids
+from chalicelib.adapters.stripe.events import DETACHED, EVENT_TYPES, notice_from, with_ids
 from chalicelib.application.ports import (
     ChargeRequest,
     CheckoutPage,
@@ -44,6 +45,7 @@ _SESSION_PARTS: Final = [
     "payment_intent.payment_method",
     "setup_intent.payment_method",
 ]
+_ID: Final = re.compile(r"[A-Za-z0-9_]{1,255}")
 _log = logging.getLogger(__name__)
 
 
@@ -97,7 +99,7 @@ class StripeGateway:
         except RefusedError as refusal:
             if refusal.status == 402:
                 return answers.refused_charge(refusal.error)
-            if refusal.param == "payment_method":  # detached, deleted, or another customer's
+            if self._is_about_the_method(refusal, request):
                 return ChargeResult(
                     outcome=Outcome.DECLINED, decline=declines.decline(declines.METHOD_MISSING)
                 )
@@ -136,12 +138,14 @@ class StripeGateway:
         return CheckoutPage(session["id"], session["url"])
 
     def checkout(self, reference: str) -> CheckoutState:
-        session = self._call("get", f"/v1/checkout/sessions/{reference}", expand=_SESSION_PARTS)
+        session = self._call("get", _path("checkout/sessions", reference), expand=_SESSION_PARTS)
         return answers.checkout_state(session)
 
     def close_checkout(self, reference: str) -> CheckoutState:
         try:
-            session = self._call("post", f"/v1/checkout/sessions/{reference}/expire", expand=_SESSION_PARTS)
+            session = self._call(
+                "post", _path("checkout/sessions", reference, "expire"), expand=_SESSION_PARTS
+            )
         except RefusedError as refusal:
             if refusal.status == 404:
                 raise
@@ -149,22 +153,28 @@ class StripeGateway:
         return answers.checkout_state(session)
 
     def attach_method(self, processor_customer: str, method: str) -> PaymentMethod:
-        """Raises PaymentDeclinedError when the bank refuses the card, ValidationError for a method that does
-        not exist or belongs to somebody else.
+        """Safe to run twice. Raises PaymentDeclinedError when the bank refuses the card, ValidationError for a
+        method that does not exist or belongs to somebody else.
         """
+        unusable = ValidationError(
+            "this payment method cannot be used",
+            field="payment_method",
+            fix="Collect a new payment method and send its id.",
+        )
+        if not _ID.fullmatch(method):
+            raise unusable
         try:
-            attached = self._call("post", f"/v1/payment_methods/{method}/attach", customer=processor_customer)
+            path = _path("payment_methods", method, "attach")
+            return answers.payment_method(self._call("post", path, customer=processor_customer))
         except RefusedError as refusal:
             if refusal.status == 402:
                 raise PaymentDeclinedError(declines.decline_of(refusal.error).message) from None
             if refusal.param == "customer":
                 raise
-            raise ValidationError(
-                "this payment method cannot be used",
-                field="payment_method",
-                fix="Collect a new payment method and send its id.",
-            ) from None
-        return answers.payment_method(attached)
+            attached = self._attached(processor_customer, method)
+            if attached is None:
+                raise unusable from None
+            return answers.payment_method(attached)
 
     def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:
         """Stripe keeps events for 30 days and lists the newest first: each page is in order of time, and the
@@ -190,20 +200,42 @@ class StripeGateway:
             return notice
         if not notice.reference:
             raise MalformedNoticeError("it leads nowhere", event=notice.id, kind=notice.kind)
+        if notice.kind == DETACHED:  # the method has forgotten its customer; only the event knows
+            event = self._call("get", _path("events", notice.id))
+            owner = (event["data"].get("previous_attributes") or {}).get("customer")
+            customer = self._call("get", _path("customers", owner)) if owner else {}
+            return with_ids(notice, customer.get("metadata") or {})
         if notice.reference.startswith("pm_"):
-            method = self._call("get", f"/v1/payment_methods/{notice.reference}", expand=["customer"])
+            method = self._call("get", _path("payment_methods", notice.reference), expand=["customer"])
             return with_ids(notice, (method.get("customer") or {}).get("metadata") or {})
-        intent = self._call("get", f"/v1/payment_intents/{notice.reference}")
+        intent = self._call("get", _path("payment_intents", notice.reference))
         return with_ids(notice, intent["metadata"])
 
     def minimum(self, currency: str) -> int:
         return currencies.minimum(currency)
 
+    def _is_about_the_method(self, refusal: RefusedError, request: ChargeRequest) -> bool:
+        """Whether the method is detached, deleted or another customer's. Stripe does not always name the
+        parameter.
+        """
+        attempt = request.attempt
+        if refusal.param is not None:
+            return bool(refusal.param == "payment_method")
+        return self._attached(attempt.processor_customer, attempt.method) is None
+
+    def _attached(self, processor_customer: str, method: str) -> Json | None:
+        """The method, if it is this customer's."""
+        try:
+            found = self._call("get", _path("payment_methods", method))
+        except RefusedError:
+            return None
+        return found if found.get("customer") == processor_customer else None
+
     def _intents(self, request: ChargeRequest) -> list[Json]:
         """Every payment intent of this attempt: the known one, or those that carry its metadata."""
         attempt = request.attempt
         if attempt.reference is not None:
-            path = f"/v1/payment_intents/{attempt.reference}"
+            path = _path("payment_intents", attempt.reference)
             return [self._call("get", path, expand=["latest_charge"])]
         first = attempt.written_at - timedelta(hours=1)
         query = {
@@ -223,7 +255,7 @@ class StripeGateway:
     def _canceled(self, intent: Json) -> Json:
         if intent["status"] in ("succeeded", "canceled"):
             return intent
-        path = f"/v1/payment_intents/{intent['id']}"
+        path = _path("payment_intents", intent["id"])
         try:
             return self._call("post", f"{path}/cancel", expand=["latest_charge"])
         except RefusedError:  # it went on meanwhile, or is with the bank
@@ -253,3 +285,10 @@ class StripeGateway:
             return self._client.call(method, path, key=key, retries=1, **body)
         except UnansweredError:
             raise GatewayUnavailableError("the payment provider did not answer") from None
+
+
+def _path(kind: str, reference: str, action: str = "") -> str:
+    """The address of one object. An id can never lead to another address than its own."""
+    if not _ID.fullmatch(reference):
+        raise GatewayMisuseError("this is not an id of the payment provider's")
+    return f"/v1/{kind}/{reference}" + (f"/{action}" if action else "")
