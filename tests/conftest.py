@@ -64,6 +64,12 @@ def real_store(request):
     yield from _engine(request)
 
 
+@pytest.fixture(params=["dynamodb-local"])
+def amazon_store(request):
+    """The store on Amazon's own engine."""
+    yield from _engine(request)
+
+
 @pytest.fixture(params=["moto", *REAL_ENGINES])
 def dynamo_store(request):
     """The store on everything that speaks DynamoDB's protocol."""
