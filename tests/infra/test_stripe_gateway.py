@@ -209,6 +209,25 @@ def test_a_method_attached_before_is_described(stripe: Scripted) -> None:
         stripe.gateway().attach_method("cus_1", "pm_1")
 
 
+def test_a_broken_event_does_not_hide_the_others(stripe: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    def event(id: str, kind: str, item: dict[str, Any]) -> dict[str, Any]:
+        return {"id": id, "type": kind, "created": 1_772_000_000, "data": {"object": item}}
+
+    ours = {"id": "pi_1", "metadata": {"env": "live", "customer": "cus_1"}}
+    events = [
+        event("evt_4", "charge.dispute.created", {"id": "du_1", "payment_intent": "pi_gone", "metadata": {}}),
+        event("evt_3", "payment_intent.succeeded", {"id": "pi_2"}),
+        event("evt_2", "payment_intent.succeeded", ours),
+        event("evt_1", "payment_intent.processing", ours),
+    ]
+    gone = (404, error(code="resource_missing", param="intent"))
+    stripe.steps = [{"object": "list", "data": events, "has_more": True}, gone]
+    notices, cursor = stripe.gateway().notices_since(datetime.now(UTC), None)
+    assert [notice.id for notice in notices] == ["evt_1", "evt_2"]
+    assert cursor == "evt_1"
+    assert [id for id in ("evt_3", "evt_4") if id in caplog.text] == ["evt_3", "evt_4"]
+
+
 def test_nobody_listens(stripe: Scripted) -> None:
     gateway = stripe.gateway()
     stripe.close()

@@ -178,7 +178,8 @@ class StripeGateway:
 
     def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:
         """Stripe keeps events for 30 days and lists the newest first: each page is in order of time, and the
-        next page is older. A malformed event is logged and left out, so that it does not hide the others.
+        next page is older. An event that leads nowhere is logged and left out, so that it does not
+        hide the others.
         """
         query: dict[str, Any] = {
             "created": {"gte": int(since.timestamp())},
@@ -265,8 +266,8 @@ class StripeGateway:
         try:
             notice = notice_from(event)
             return notice and self.locate(notice)
-        except MalformedNoticeError as error:
-            _log.error("stripe event %s of type %s is malformed", error.event, error.kind)
+        except (MalformedNoticeError, GatewayMisuseError):
+            _log.error("stripe event %s of type %s leads nowhere", event.get("id"), event.get("type"))
             return None
 
     def _pages(self, path: str, query: Mapping[str, Any]) -> Iterator[list[Json]]:
