@@ -118,13 +118,19 @@ def left(call: Call[None]) -> Reply:
     return Reply(content=str(call.services.time_left()), headers={"Content-Type": "text/plain"})
 
 
-@cache
-def build_app() -> Chalice:
-    """The real application's routes and the ones above."""
+def copy_of_app() -> Chalice:
+    """The real application's routes in an application of its own."""
     app = Chalice("perennial-test", configure_logs=False)
     app.routes.update({path: dict(methods) for path, methods in application.app.routes.items()})
-    app.register_blueprint(bp)
     edge.install(app)
+    return app
+
+
+@cache
+def build_app() -> Chalice:
+    """The real application's routes and the ones above (a blueprint can be registered once)."""
+    app = copy_of_app()
+    app.register_blueprint(bp)
     return app
 
 

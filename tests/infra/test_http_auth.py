@@ -80,7 +80,7 @@ def test_a_publishable_key_may_be_part_of_the_address(world):
 
 def test_a_secret_key_may_not(world):
     response = world.call("GET", f"/v1/me?key={world.sandbox.secret_token}", token=None)
-    assert (response.status_code, response.json_body["field"]) == (400, "key")
+    assert (response.status_code, response.json_body["field"]) == (401, "key")
     assert world.sandbox.secret_token not in response.body.decode()
 
 

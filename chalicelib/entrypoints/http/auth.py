@@ -13,7 +13,7 @@ from chalicelib.application.environments import load_environment
 from chalicelib.composition import Services
 from chalicelib.domain.credentials import Credential, KeyKind, unknown_key
 from chalicelib.domain.environment import LIVE, Environment
-from chalicelib.domain.errors import NotFoundError, UnauthenticatedError, ValidationError
+from chalicelib.domain.errors import NotFoundError, UnauthenticatedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,10 @@ def _token(headers: Mapping[str, str], query: dict[str, list[str]]) -> str:
     if len(given) == 1 and given[0].startswith("prn_pub_"):
         return given[0]
     if given:
-        raise ValidationError(
-            "a secret key must not be part of an address", field="key", fix="send it as Authorization: Bearer"
+        raise UnauthenticatedError(
+            "only a publishable key may be part of an address",
+            field="key",
+            fix="send a secret key as Authorization: Bearer",
         )
     raise UnauthenticatedError("this needs an API key", fix="send the header Authorization: Bearer prn_…")
 
