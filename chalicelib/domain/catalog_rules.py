@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from chalicelib.domain import contact
-from chalicelib.domain.calendar import Interval
 from chalicelib.domain.catalog import Catalog, SoldBy, TrialEnd
 from chalicelib.domain.catalog_document import (
     DEFAULT_CURRENCY,
     CatalogDocument,
     PlanDocument,
-    PriceDocument,
     ProductDocument,
     SellerDocument,
     TrialDocument,
     build_catalog,
-    price_id,
 )
-from chalicelib.domain.currencies import is_currency
-from chalicelib.domain.errors import InvalidDocumentError, Problem, ValidationError
-from chalicelib.domain.money import parse_unit_amount
+from chalicelib.domain.catalog_price_rules import price_id_problems, price_problems
+from chalicelib.domain.catalog_problems import checked, currency_problems, name_problems, repeated
+from chalicelib.domain.errors import InvalidDocumentError, Problem
 from chalicelib.domain.pricing import PricingModel
 
-SOLD_MODELS: Final = frozenset({PricingModel.FLAT, PricingModel.PER_UNIT})
 TRIAL_DAYS: Final = range(1, 91)
-_NAME: Final = re.compile(r"[a-z0-9]+(?:[_.-][a-z0-9]+)*")
-_LONGEST_NAME: Final = 64
 
 
 def read_catalog(document: CatalogDocument, *, version: int) -> Catalog:
@@ -48,7 +41,7 @@ def problems_in(document: CatalogDocument) -> tuple[Problem, ...]:
     plans, add_ons = document["plans"], document.get("add_ons", ())
     default = document.get("default_currency", DEFAULT_CURRENCY)
     return (
-        *_currency(default, "default_currency"),
+        *currency_problems(default, "default_currency"),
         *_seller(document.get("seller", {})),
         *(problem for index, plan in enumerate(plans) for problem in _plan(plan, f"plans[{index}]", default)),
         *(
@@ -66,10 +59,10 @@ def _across(document: CatalogDocument) -> Iterator[Problem]:
         yield Problem("plans", "a catalog has at least one public plan", "add a plan")
     products = [(f"plans[{index}]", plan["id"]) for index, plan in enumerate(plans)]
     products += [(f"add_ons[{index}]", add_on["id"]) for index, add_on in enumerate(add_ons)]
-    yield from _repeated(((f"{path}.id", id_) for path, id_ in products), "the id {} is used by {}")
+    yield from repeated(((f"{path}.id", id_) for path, id_ in products), "the id {} is used by {}")
     ranks = ((f"plans[{index}].rank", plan["rank"]) for index, plan in enumerate(plans))
-    yield from _repeated(ranks, "the rank {} is used by {}", "give every plan its own rank")
-    yield from _price_ids(document)
+    yield from repeated(ranks, "the rank {} is used by {}", "give every plan its own rank")
+    yield from price_id_problems(document)
     free = {plan["id"] for plan in plans if _is_free(plan)}
     for index, plan in enumerate(plans):
         yield from _fall_back(plan, f"plans[{index}].trial.fall_back_plan", free)
@@ -103,82 +96,22 @@ def _plan(plan: PlanDocument, path: str, default: str) -> Iterator[Problem]:
 
 
 def _product(product: ProductDocument, path: str, default: str) -> Iterator[Problem]:
-    yield from _name(product["id"], f"{path}.id")
+    yield from name_problems(product["id"], f"{path}.id")
     if not product["name"].strip():
         yield Problem(f"{path}.name", "people need a name to read", "give the name shown on the price list")
     features = [(f"{path}.features[{index}]", name) for index, name in enumerate(product.get("features", ()))]
     for place, name in features:
-        yield from _name(name, place)
-    yield from _repeated(features, "the feature {} is listed at {}")
+        yield from name_problems(name, place)
+    yield from repeated(features, "the feature {} is listed at {}")
     for name, limit in product.get("quotas", {}).items():
-        yield from _name(name, f"{path}.quotas.{name}")
+        yield from name_problems(name, f"{path}.quotas.{name}")
         if limit is not None and limit < 0:
             yield Problem(
                 f"{path}.quotas.{name}", f"a quota cannot be {limit}", "use 0 or more, or null for unlimited"
             )
-    yield from _prices(product.get("prices", ()), path, default)
+    yield from price_problems(product.get("prices", ()), path, default)
     if path.startswith("add_ons") and not product.get("prices"):
         yield Problem(f"{path}.prices", "an add-on has at least one price", "add a price")
-
-
-def _prices(prices: Sequence[PriceDocument], path: str, default: str) -> Iterator[Problem]:
-    for index, price in enumerate(prices):
-        yield from _price(price, f"{path}.prices[{index}]")
-    if prices and is_currency(default) and not any(price["currency"] == default for price in prices):
-        yield Problem(
-            f"{path}.prices",
-            f"there is no price in {default}, to which price lists fall back",
-            f"add a price in {default}",
-        )
-    offers = (
-        (
-            f"{path}.prices[{index}]",
-            f"{price.get('interval_count', 1)} {price['interval']} in {price['currency']}",
-        )
-        for index, price in enumerate(prices)
-    )
-    yield from _repeated(offers, "the price per {} is already given at {}")
-
-
-def _price(price: PriceDocument, path: str) -> Iterator[Problem]:
-    yield from _currency(price["currency"], f"{path}.currency")
-    yield from _checked(
-        lambda: Interval.of(price["interval"], price.get("interval_count", 1)),
-        f"{path}.interval_count",
-        "use 1, or 3 with month for a quarter",
-    )
-    own_id = price.get("id")
-    if own_id:
-        yield from _name(own_id, f"{path}.id")
-    if price["model"] in SOLD_MODELS:
-        yield from _amount(price, path)
-    else:
-        yield _not_sold(f"{path}.model", f"the model {price['model']}", "use flat or per_unit")
-    unsold = {
-        "tiers": bool(price.get("tiers")),
-        "package_size": price.get("package_size", 1) != 1,
-        "billing_unit": price.get("billing_unit", 1) != 1,
-        "included": price.get("included", 0) != 0,
-        "meter": bool(price.get("meter")),
-    }
-    for name, is_used in unsold.items():
-        if is_used:
-            yield _not_sold(f"{path}.{name}", f"{name}", f"leave {name} out")
-
-
-def _amount(price: PriceDocument, path: str) -> Iterator[Problem]:
-    text = price.get("unit_amount")
-    if text is None:
-        yield Problem(
-            f"{path}.unit_amount", "a price needs its unit_amount", 'send minor units, such as "1900"'
-        )
-        return
-    problems = tuple(_checked(lambda: parse_unit_amount(text), f"{path}.unit_amount"))
-    yield from problems
-    if not problems and parse_unit_amount(text) == 0:
-        yield Problem(
-            f"{path}.unit_amount", "a price is above zero", "leave the prices out to make a plan free"
-        )
 
 
 def _trial(trial: TrialDocument, path: str, *, sellable: bool) -> Iterator[Problem]:
@@ -213,70 +146,12 @@ def _seller(seller: SellerDocument) -> Iterator[Problem]:
         yield Problem("seller.name", "invoices need the seller's name", "give your firm's legal name")
     email, country = seller.get("email"), seller.get("country")
     if email:
-        yield from _checked(lambda: contact.email_address(email, field="email"), "seller.email")
+        yield from checked(lambda: contact.email_address(email, field="email"), "seller.email")
     if country:
-        yield from _checked(lambda: contact.country_code(country, field="country"), "seller.country")
+        yield from checked(lambda: contact.country_code(country, field="country"), "seller.country")
         if country != country.upper():
             yield Problem("seller.country", "a country code is upper case", f"use {country.upper()}")
 
 
-def _currency(code: str, path: str) -> Iterator[Problem]:
-    if not is_currency(code):
-        yield Problem(
-            path, f"{code!r} is not an ISO 4217 currency code", "use an upper-case code such as USD"
-        )
-
-
-def _name(text: str, path: str) -> Iterator[Problem]:
-    if len(text) > _LONGEST_NAME or not _NAME.fullmatch(text):
-        yield Problem(
-            path,
-            f"{text!r} is not a name that programs can use",
-            f"use up to {_LONGEST_NAME} lower-case letters and digits, joined by _ . or -",
-        )
-
-
-def _price_ids(document: CatalogDocument) -> Iterator[Problem]:
-    """Ids made from product, interval and currency meet only where those do, which is reported as such."""
-    first: dict[str, str] = {}
-    given: list[tuple[str, str]] = []
-    for kind, products in (("plans", document["plans"]), ("add_ons", document.get("add_ons", ()))):
-        for index, product in enumerate(products):
-            for place, price in enumerate(product.get("prices", ())):
-                path = f"{kind}[{index}].prices[{place}].id"
-                name = price_id(product["id"], price)
-                if price.get("id"):
-                    given.append((path, name))
-                else:
-                    first.setdefault(name, path)
-    yield from _repeated(given, "the price id {} is used by {}", known=first)
-
-
-def _repeated(
-    values: Iterable[tuple[str, object]],
-    message: str,
-    fix: str = "give each its own",
-    *,
-    known: Mapping[str, str] | None = None,
-) -> Iterator[Problem]:
-    first: dict[object, str] = {}
-    first.update(known or {})
-    for path, value in values:
-        if value in first:
-            yield Problem(path, message.format(value, first[value]), fix)
-        first.setdefault(value, path)
-
-
 def _unknown_plan(path: str, plan_id: str, known: set[str]) -> Problem:
     return Problem(path, f"there is no plan {plan_id!r}", f"use one of: {', '.join(sorted(known))}")
-
-
-def _not_sold(path: str, what: str, fix: str) -> Problem:
-    return Problem(path, f"not sold yet: {what}", fix)
-
-
-def _checked(check: Callable[[], object], path: str, fix: str | None = None) -> Iterator[Problem]:
-    try:
-        check()
-    except ValidationError as error:
-        yield Problem(path, error.message, error.fix or fix)
