@@ -11,7 +11,7 @@ from datetime import datetime
 from chalicelib.application.credentials import CACHE_FOR, check_token
 from chalicelib.application.environments import load_environment
 from chalicelib.composition import Services
-from chalicelib.domain.credentials import Credential, unknown_key
+from chalicelib.domain.credentials import Credential, KeyKind, unknown_key
 from chalicelib.domain.environment import LIVE, Environment
 from chalicelib.domain.errors import NotFoundError, UnauthenticatedError
 
@@ -82,3 +82,8 @@ def _user(value: str) -> str:
         raise UnauthenticatedError(
             "this Authorization is not Basic", fix="send Authorization: Bearer prn_…"
         ) from None
+
+
+def is_publishable(credential: Credential | None) -> bool:
+    """Whether a web page asks, not a server: some answers and fields are not for it."""
+    return credential is not None and credential.kind is KeyKind.PUBLISHABLE
