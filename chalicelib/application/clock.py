@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -191,7 +192,9 @@ class _Run:
 
     def work_through(self, rows: Iterable[DueRow]) -> None:
         with ThreadPoolExecutor(WORKERS) as pool:
-            for row, tally, error in pool.map(self._work, rows):
+            # Each thread works in a copy of this one's context: the time left to the invocation travels in it.
+            working = [pool.submit(copy_context().run, self._work, row) for row in rows]
+            for row, tally, error in (work.result() for work in working):
                 self.jobs += 1
                 self.counts.update(tally)
                 self._tries[row] += 1
