@@ -34,7 +34,7 @@ LONGEST = 150_000
 ATTEMPTS = 20
 """How often the next numbers are tried for while other projectors take them."""
 _CHUNKS = 8
-_MOST_CHUNKS = 64
+_MOST_CHUNKS = 128
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
