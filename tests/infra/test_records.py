@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.adapters.dynamo.items import TYPES, from_image, item_of, record_of
 from chalicelib.adapters.dynamo.meter import item_size
-from chalicelib.adapters.dynamo.packing import unpack
+from chalicelib.adapters.dynamo.packing import DICTIONARIES, unpack
 from chalicelib.adapters.dynamo.tables import BillingItem, OpsItem, connect, open_tables
 from chalicelib.adapters.rows import as_stored, expected_version
 from chalicelib.application.records import child_key, due_entry, key_of, payment_key, shard_of
@@ -108,8 +108,15 @@ class TestItems:
     def test_images_of_every_type_name_their_environment(self):
         assert {from_image(item_of("sbx_1", record, MARK))[0] for record in RECORDS} == {"sbx_1"}
 
-    def test_what_the_first_dictionary_packed_stays_readable(self):
+    def test_the_version_is_stored_once(self):
+        assert "version" not in json.loads(item_of(LIVE, samples.account(version=3), MARK)["doc"]["S"])
+
+    def test_the_dictionaries_in_use_are_as_they_were(self):
         """If this fails, every invoice stored so far is lost: append a dictionary, never change one."""
+        digests = [hashlib.sha256(words).hexdigest()[:16] for words in DICTIONARIES]
+        assert digests[:1] == ["01b7d25af6537111"]
+
+    def test_what_the_first_dictionary_packed_stays_readable(self):
         packed = "AYNGAKigwa0NXROo7INHIGo8ATOgwuHpCkZKqB6qja0FAA=="
         assert unpack(packed, "live#54jyxwe5az4c5p185hdpk0fvqeI#0123456789abcdef") == (
             '{"id":"inv_54jyxwe5az4c5p185hdpk0fvqe0123456789abcdef",'
