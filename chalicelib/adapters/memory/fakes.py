@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.application.ports import DueRow, Letter, ProcessorNotice, Store
-from chalicelib.application.records import catalog_key
-from chalicelib.domain.catalog import Catalog
-from chalicelib.domain.errors import NotFoundError
+from chalicelib.application.ports import DueRow, Letter, ProcessorNotice
 
 
 class MemoryQueues:
@@ -55,23 +52,3 @@ class MemoryMailer:
 
     def send(self, *, to: str, subject: str, html: str, text: str, reference: str) -> None:
         self.sent.append(Sent(to=to, subject=subject, html=html, text=text, reference=reference))
-
-
-class MemoryCatalogs:
-    """Catalog versions read once from the store; `reads` counts how often that was needed."""
-
-    def __init__(self, store: Store) -> None:
-        self.reads = 0
-        self._store = store
-        self._known: dict[tuple[str, int], Catalog] = {}
-
-    def version(self, env: str, version: int) -> Catalog:
-        """NotFoundError when it was never published."""
-        known = self._known.get((env, version))
-        if known is None:
-            self.reads += 1
-            known = self._store.get(catalog_key(env, version))
-            if known is None:
-                raise NotFoundError("no such catalog version", id=str(version))
-            self._known[env, version] = known
-        return known
