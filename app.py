@@ -3,6 +3,7 @@
 from chalice.app import Chalice
 
 from chalicelib.entrypoints.http import (
+    books,
     catalog,
     checkout,
     clock,
@@ -11,18 +12,22 @@ from chalicelib.entrypoints.http import (
     edge,
     entitlements,
     environments,
+    events,
     health,
     invoices,
     keys,
     leads,
     members,
+    payment_methods,
     plans,
     signup,
     subscriptions,
     webhooks,
 )
 from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick
+from chalicelib.entrypoints.pages import checkout as checkout_pages
 from chalicelib.entrypoints.pages import pricing
+from chalicelib.entrypoints.pages import signup as signup_pages
 
 app = Chalice("perennial", configure_logs=False)  # the application logs through Powertools
 app.register_blueprint(health.bp)
@@ -33,6 +38,7 @@ app.register_blueprint(catalog.bp)
 app.register_blueprint(plans.bp)
 app.register_blueprint(customers.bp)
 app.register_blueprint(members.bp)
+app.register_blueprint(payment_methods.bp)
 app.register_blueprint(subscriptions.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(clock.bp)
@@ -41,7 +47,11 @@ app.register_blueprint(checkout.bp)
 app.register_blueprint(signup.bp)
 app.register_blueprint(leads.bp)
 app.register_blueprint(pricing.bp)
+app.register_blueprint(signup_pages.bp)
+app.register_blueprint(checkout_pages.bp)
 app.register_blueprint(webhooks.bp)
+app.register_blueprint(events.bp)
+app.register_blueprint(books.bp)
 app.register_blueprint(tick.bp)
 app.register_blueprint(due.bp)
 app.register_blueprint(notices.bp)
