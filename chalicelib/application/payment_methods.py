@@ -26,6 +26,14 @@ def attach(ctx: Context, customer_id: str, method: str) -> PaymentMethod:
     return saved
 
 
+def default_method(ctx: Context, customer_id: str) -> PaymentMethod | None:
+    """What is charged automatically, None where nothing is on file; NotFoundError."""
+    account = ctx.store.get(account_key(ctx.env, ids.require("cus", customer_id)))
+    if account is None:
+        raise NotFoundError("no such customer", id=customer_id)
+    return account.payment_method
+
+
 def ensure_processor_customer(ctx: Context, customer_id: str) -> Account:
     """The account with its customer at the processor, created there on first need.
 

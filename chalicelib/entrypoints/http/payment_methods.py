@@ -1,0 +1,66 @@
+"""A customer's means of payment over HTTP."""
+
+from __future__ import annotations
+
+from chalice.app import Blueprint
+
+from chalicelib.application import payment_methods as use_cases
+from chalicelib.domain.customer import PaymentMethod
+from chalicelib.domain.errors import (
+    ConflictError,
+    GatewayUnavailableError,
+    NotFoundError,
+    PaymentDeclinedError,
+    ValidationError,
+)
+from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.schemas.payment_methods import (
+    PaymentMethodList,
+    PaymentMethodRequest,
+    PaymentMethodView,
+)
+
+bp = Blueprint(__name__)
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/customers/{id}/payment_methods",
+    body=PaymentMethodRequest,
+    answer=PaymentMethodView,
+    status=201,
+    scope=Scope.WRITE,
+    tag="Payment methods",
+    summary="Save a payment method as the customer's default",
+    errors=(NotFoundError, ValidationError, PaymentDeclinedError, ConflictError, GatewayUnavailableError),
+)
+def attach_payment_method(call: Call[PaymentMethodRequest]) -> PaymentMethodView:
+    return _view(use_cases.attach(call.ctx, call.path["id"], call.body.payment_method))
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/customers/{id}/payment_methods",
+    answer=PaymentMethodList,
+    scope=Scope.READ,
+    tag="Payment methods",
+    summary="The customer's payment methods on file: the default, or none",
+    errors=(NotFoundError,),
+)
+def list_payment_methods(call: Call[None]) -> PaymentMethodList:
+    default = use_cases.default_method(call.ctx, call.path["id"])
+    return PaymentMethodList(data=[_view(default)] if default else [])
+
+
+def _view(method: PaymentMethod) -> PaymentMethodView:
+    return PaymentMethodView(
+        id=method.id,
+        kind=method.kind,
+        brand=method.brand,
+        last4=method.last4,
+        exp_month=method.exp_month,
+        exp_year=method.exp_year,
+        default=True,
+    )
