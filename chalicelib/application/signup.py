@@ -42,10 +42,10 @@ def create_signup(ctx: Context, changes: Mapping[str, Any]) -> SignupSession:
 
     Safe to run twice: the id follows from the request, and the second run answers what the first one made.
     """
-    customer_id = ids.customer_id(ctx.env, ctx.request_key)
+    signup_id = signup_id_of(ctx)
     blank = SignupSession(
-        id=ids.child_id("sus", customer_id, ctx.request_key),
-        customer_id=customer_id,
+        id=signup_id,
+        customer_id=ids.customer_of(signup_id),
         created_at=ctx.now,
         updated_at=ctx.now,
         abandon_at=ctx.now + signup_rules.IDLE,
@@ -63,6 +63,24 @@ def update_signup(ctx: Context, signup_id: str, changes: Mapping[str, Any]) -> S
         return replace(session, version=session.version + 1)
 
     return deciding(decide)
+
+
+def save_signup(ctx: Context, changes: Mapping[str, Any]) -> SignupSession:
+    """The sign-up of this request with these fields, made or brought up to date: what a form does.
+
+    Safe to run twice. InvalidStateError when it was completed with other content.
+    """
+    session = create_signup(ctx, changes)
+    wanted = _merged(ctx, replace(session, status=SignupStatus.OPEN), changes)
+    as_it_was = replace(
+        wanted, status=session.status, updated_at=session.updated_at, abandon_at=session.abandon_at
+    )
+    return session if as_it_was == session else update_signup(ctx, session.id, changes)
+
+
+def signup_id_of(ctx: Context) -> str:
+    """The id that this request's sign-up has, or will have."""
+    return ids.child_id("sus", ids.customer_id(ctx.env, ctx.request_key), ctx.request_key)
 
 
 def get_signup(ctx: Context, signup_id: str) -> SignupSession:

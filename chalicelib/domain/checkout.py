@@ -89,6 +89,7 @@ class SignupSession:
     success_url: str = ""
     cancel_url: str = ""
     wants_demo: bool = False
+    note: str = ""
     outcome: str = ""
     subscription_id: str | None = None
     checkout_id: str | None = None

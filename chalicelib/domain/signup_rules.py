@@ -23,13 +23,14 @@ from chalicelib.domain.errors import (
     ValidationError,
 )
 from chalicelib.domain.lifecycle import Order
-from chalicelib.domain.profile import revised
+from chalicelib.domain.profile import plain_text, revised
 
 IDLE: Final = timedelta(hours=24)
 """How long (business time) nothing may happen to a sign-up before it counts as abandoned."""
 LARGE_COMPANY: Final = 100
 """Above so many people a company is served by sales."""
 MOST_SEATS: Final = 100_000
+LONGEST_NOTE: Final = 1_000
 
 
 class Outcome(StrEnum):
@@ -143,6 +144,7 @@ def lead_of(session: SignupSession, reason: Reason, now: datetime) -> Lead:
         plan=session.plan or "",
         quantity=session.quantity,
         company_size=session.company_size,
+        note=session.note,
         source=session.id,
     )
 
@@ -193,6 +195,14 @@ def _add_ons(value: Any, catalog: Catalog) -> tuple[tuple[str, int], ...]:
     return tuple((name, quantity) for name, quantity in value)
 
 
+def _interval(value: str | Interval, _: Catalog) -> Interval:
+    return value if isinstance(value, Interval) else Interval.of(value)
+
+
+def _note(value: str, _: Catalog) -> str:
+    return plain_text(" ".join(value.split()), field="note", longest=LONGEST_NOTE)
+
+
 def _quantity(value: int, _: Catalog) -> int:
     if not 1 <= value <= MOST_SEATS:
         raise ValidationError(
@@ -232,11 +242,12 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[Any, Catalog], Any]]]] = {
     "time_zone": ("zone", _profile("time_zone")),
     "currency": ("currency", _profile("currency")),
     "plan": ("plan", _plan),
-    "interval": ("interval", lambda value, _: Interval.of(value)),
+    "interval": ("interval", _interval),
     "quantity": ("quantity", _quantity),
     "add_ons": ("add_ons", _add_ons),
     "trial": ("trial", _as_given),
     "wants_demo": ("wants_demo", _as_given),
+    "note": ("note", _note),
     "success_url": ("success_url", _as_given),
     "cancel_url": ("cancel_url", _as_given),
 }

@@ -155,6 +155,7 @@ def signup_view(completion: Completion) -> SignupSessionView:
         add_ons=[AddOnView(id=name, quantity=quantity) for name, quantity in session.add_ons],
         trial=session.trial,
         wants_demo=session.wants_demo,
+        note=session.note,
         success_url=session.success_url,
         cancel_url=session.cancel_url,
         created_at=session.created_at,

@@ -9,7 +9,7 @@ from pydantic import Field
 from chalicelib.domain.calendar import IntervalUnit
 from chalicelib.domain.checkout import SignupStatus
 from chalicelib.domain.profile import LARGEST_COMPANY
-from chalicelib.domain.signup_rules import MOST_SEATS
+from chalicelib.domain.signup_rules import LONGEST_NOTE, MOST_SEATS
 from chalicelib.entrypoints.http.kit import Schema, View
 from chalicelib.entrypoints.http.schemas.checkout import Country, Language, ReturnUrl, TimeZone
 from chalicelib.entrypoints.http.schemas.customers import Cursor, Email, Limit, Text
@@ -35,6 +35,7 @@ class SignupSessionRequest(Schema):
     add_ons: list[AddOnRequest] | None = Field(default=None, max_length=20)
     trial: bool | None = Field(default=None, description="false pays now; else the plan's trial, if any.")
     wants_demo: bool | None = Field(default=None, description="true asks for a talk with sales.")
+    note: str | None = Field(default=None, max_length=LONGEST_NOTE, description="What sales should know.")
     success_url: ReturnUrl | None = None
     cancel_url: ReturnUrl | None = None
 
@@ -71,6 +72,7 @@ class SignupSessionView(View):
     add_ons: list[AddOnView]
     trial: bool | None
     wants_demo: bool
+    note: str
     success_url: str
     cancel_url: str
     created_at: datetime

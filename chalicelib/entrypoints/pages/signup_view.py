@@ -1,0 +1,316 @@
+"""What the sign-up pages say: every sentence about what is chosen, what it costs, and what one has."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chalicelib.application import signup
+from chalicelib.application.context import Context
+from chalicelib.application.signup import Completion
+from chalicelib.domain.calendar import Interval
+from chalicelib.domain.catalog import Catalog, Plan, TrialEnd
+from chalicelib.domain.checkout import SignupSession
+from chalicelib.domain.contact import country_code
+from chalicelib.domain.errors import ValidationError
+from chalicelib.domain.order_price import OrderPrice
+from chalicelib.domain.price_list import Offer, price_list, yearly_saving
+from chalicelib.domain.signup_rules import Outcome, Reason, sales_reason
+from chalicelib.domain.subscription import Status, Subscription
+from chalicelib.entrypoints.formatting import format_amount, format_number
+from chalicelib.entrypoints.http.plans import label_of
+
+MOST_INTERVALS = 4
+_NAMES = {"day": "Daily", "week": "Weekly", "month": "Monthly", "year": "Yearly"}
+_STATUSES = {
+    Status.TRIALING: "Free trial",
+    Status.ACTIVE: "Active",
+    Status.PAST_DUE: "Payment due",
+    Status.UNPAID: "Unpaid",
+    Status.PAUSED: "Paused",
+}
+_SIZES = ((1, "Just me"), (10, "2 – 10"), (50, "11 – 50"), (100, "51 – 100"), (500, "101 – 500"),
+          (1000, "501 – 1,000"), (5000, "More than 1,000"))  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """A form as shown: the sign-up so far, what the fields hold (as typed), and what is wrong with them."""
+
+    session: SignupSession
+    plan: Plan
+    values: Mapping[str, str]
+    errors: Mapping[str, str]
+    language: str
+
+
+def form_view(ctx: Context, catalog: Catalog, form: Form) -> dict[str, Any]:
+    """What `signup.html` shows."""
+    offer = _offer(catalog, form.plan, form.session.currency)
+    sold = [price.interval for price in offer.prices][:MOST_INTERVALS]
+    intervals: list[Interval | None] = [*sold] or [None]
+    chosen = form.session.interval if form.session.interval in intervals else intervals[0]
+    to_sales = sales_reason(form.session, form.plan) is not None
+    choices = [_choice(ctx, form, offer, interval, chosen=interval == chosen) for interval in intervals]
+    return {
+        "plan": form.plan,
+        "to_sales": to_sales,
+        "title": _title(form.plan, to_sales),
+        "choices": choices,
+        "priced": any(choice["summary"] for choice in choices),
+        "features": [label_of(name, catalog.labels) for name in form.plan.features],
+        "limits": [
+            {
+                "label": label_of(name, catalog.labels),
+                "value": "Unlimited" if limit is None else format_number(limit, form.language),
+            }
+            for name, limit in form.plan.quotas.items()
+        ],
+        "sizes": [{"value": str(size), "name": name} for size, name in _SIZES],
+        "countries": countries(),
+        "values": defaultdict(str, form.values),
+        "errors": defaultdict(str, {name: _sentence(text) for name, text in form.errors.items()}),
+        "messages": [{"field": name, "text": _sentence(text)} for name, text in form.errors.items()],
+        "seller": catalog.seller,
+    }
+
+
+def interval_value(interval: Interval) -> str:
+    """How the form names an interval: `month`, or `month:3`."""
+    return str(interval.unit) if interval.count == 1 else f"{interval.unit}:{interval.count}"
+
+
+def read_interval(text: str) -> Interval | None:
+    """The interval that a form or an address names; None for anything else."""
+    unit, _, count = text.partition(":")
+    try:
+        return Interval.of(unit, int(count or 1))
+    except (ValidationError, ValueError):
+        return None
+
+
+def welcome_view(catalog: Catalog, completion: Completion, language: str) -> dict[str, Any]:
+    """What `welcome.html` shows: what one has now, until when, and what comes next."""
+    session, subscription = completion.session, completion.subscription
+    plan = catalog.plan(session.plan or "")
+    base = {"seller": catalog.seller, "plan": plan.name, "name": session.name.partition(" ")[0], "pay": None}
+    if session.outcome == Outcome.SALES:
+        text = _sales_text(session, sales_reason(session, plan))
+        return {**base, "kind": "sales", "heading": _thanks(session), "text": text, "rows": []}
+    if subscription is None or subscription.status in (Status.INCOMPLETE, Status.INCOMPLETE_EXPIRED):
+        return {**base, **_unfinished(completion), "rows": []}
+    rows = [("Plan", subscription.plan.name)]
+    if subscription.plan.quantity > 1:
+        rows.append(("Seats", format_number(subscription.plan.quantity, language)))
+    rows += _standing(subscription, catalog, language)
+    return {**base, "kind": "done", "heading": _heading(session, subscription),
+            "text": _text(subscription), "rows": rows}  # fmt: skip
+
+
+@cache
+def countries() -> list[dict[str, str]]:
+    """Every country by its English name."""
+    from babel import Locale
+
+    names = Locale.parse("en").territories
+    found = [{"code": code, "name": str(name)} for code, name in names.items() if _is_country(code)]
+    return sorted(found, key=lambda each: each["name"])
+
+
+def _sentence(text: str) -> str:
+    """As people write one, whatever the rule that complains says it like."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _is_country(code: str) -> bool:
+    try:
+        return len(code) == 2 and bool(country_code(code, field="country"))
+    except ValidationError:
+        return False
+
+
+def _offer(catalog: Catalog, plan: Plan, currency: str | None) -> Offer[Plan]:
+    prices = price_list(replace(catalog, plans=(plan,)), currency)
+    return prices.plans[0]
+
+
+def _choice(
+    ctx: Context, form: Form, offer: Offer[Plan], interval: Interval | None, *, chosen: bool
+) -> dict[str, Any]:
+    session = replace(form.session, interval=interval, currency=offer.currency, plan=form.plan.id)
+    price = signup.price_of(ctx, session) if interval or form.plan.is_free else None
+    if price is None:
+        return {"value": "", "name": "", "cost": "Let’s talk", "per": "", "saving": None, "chosen": chosen,
+                "summary": None}  # fmt: skip
+    shown = _Shown(price, session, form)
+    found = offer.price_per(interval) if interval else None
+    return {
+        "value": interval_value(interval) if interval else "",
+        "name": _name(interval),
+        "cost": shown.amount(found.rate.unit_amount or "0" if found else "0", short=True),
+        "per": shown.per(interval),
+        "saving": yearly_saving(offer) if interval and str(interval.unit) == "year" else None,
+        "chosen": chosen,
+        "summary": shown.summary(),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    price: OrderPrice
+    session: SignupSession
+    form: Form
+
+    def amount(self, minor: str | int, *, short: bool = False) -> str:
+        return format_amount(str(minor), self.price.currency, self.form.language, short=short)
+
+    def per(self, interval: Interval | None) -> str:
+        if interval is None:
+            return "for ever"
+        each = "per seat, " if self.form.plan.per_seat else ""
+        return f"{each}per {interval}" if interval.count == 1 else f"{each}every {interval}"
+
+    def day(self, instant: datetime) -> str:
+        return format_day(instant, self.session.zone, self.form.language)
+
+    def summary(self) -> dict[str, Any]:
+        price = self.price
+        return {
+            "lines": [{"name": line.description, "amount": self.amount(line.total)} for line in price.lines],
+            "due_now": self.amount(price.due_now),
+            "later": self._later(),
+            "trial_end": self.day(price.trial_end) if price.trial_end else None,
+            "trial_days": price.trial_days,
+            "condition": self._condition(),
+            "button": self._button(),
+            "pays": price.card_required,
+        }
+
+    def _later(self) -> dict[str, str] | None:
+        price = self.price
+        if price.renews_at is None:
+            return None
+        label = "First payment" if price.trial_end else "Next payment"
+        return {
+            "label": f"{label} on {self.day(price.renews_at)}",
+            "amount": self.amount(price.renewal_amount),
+        }
+
+    def _condition(self) -> str:
+        """What the button agrees to, in one or two sentences."""
+        price = self.price
+        if price.interval is None or price.renews_at is None:
+            return "No card, no end date. Move up whenever you like."
+        each = f"every {price.interval}" if price.interval.count == 1 else f"every {price.interval}s"
+        if price.trial_end is None:
+            return (
+                f"You pay {self.amount(price.due_now)} now, then {self.amount(price.renewal_amount)} {each} "
+                "until you cancel. Cancelling takes effect at the end of what you have paid for."
+            )
+        end = self.day(price.trial_end)
+        if price.card_required or price.on_trial_end is None:
+            return (
+                f"Free until {end}, then {self.amount(price.renewal_amount)} {each} until you cancel. "
+                "Cancel before that day and you pay nothing."
+            )
+        return f"Free until {end}, no card needed. {_without_card(price.on_trial_end)}"
+
+    def _button(self) -> str:
+        if self.price.trial_end is not None:
+            return f"Start {self.price.trial_days} days free"
+        return "Continue to payment" if self.price.card_required else "Create my account"
+
+
+def format_day(instant: datetime, zone: str, language: str) -> str:
+    """The calendar day in the customer's own zone: `15 May 2026`."""
+    from babel.dates import format_date
+
+    from chalicelib.entrypoints.formatting import _locale
+
+    return str(format_date(instant.astimezone(ZoneInfo(zone)).date(), "d MMMM y", locale=_locale(language)))
+
+
+def _without_card(on_end: TrialEnd) -> str:
+    return {
+        TrialEnd.CANCEL: "Without one it simply ends.",
+        TrialEnd.FALL_BACK: "Without one you keep the free plan.",
+        TrialEnd.INVOICE: "After that you get an invoice, unless you cancel.",
+    }[on_end]
+
+
+def _name(interval: Interval | None) -> str:
+    if interval is None:
+        return "Free"
+    return _NAMES[str(interval.unit)] if interval.count == 1 else f"Every {interval}s"
+
+
+def _title(plan: Plan, to_sales: bool) -> str:
+    if to_sales:
+        return f"Let’s talk about {plan.name}"
+    if plan.is_free:
+        return "Create your account"
+    return f"Try {plan.name} for {plan.trial.days} days" if plan.trial else f"Get {plan.name}"
+
+
+def _thanks(session: SignupSession) -> str:
+    first = session.name.partition(" ")[0]
+    return f"Thank you, {first}." if first else "Thank you."
+
+
+def _sales_text(session: SignupSession, reason: Reason | None) -> str:
+    because: dict[Reason | None, str] = {
+        Reason.LARGE_COMPANY: "For a company of your size somebody looks after you in person. ",
+        Reason.DEMO_REQUESTED: "We will show you around in person. ",
+    }
+    why = because.get(reason, "")
+    return f"{why}We will write to {session.email} within one working day. Nothing is charged."
+
+
+def _unfinished(completion: Completion) -> dict[str, Any]:
+    page = completion.checkout
+    if page is not None and page.status == "open":
+        return {
+            "kind": "open",
+            "heading": "One step is left",
+            "text": "Your order waits for its payment page to be completed. Nothing has been charged.",
+            "pay": f"checkout/pay?session={page.id}",
+        }
+    return {
+        "kind": "open",
+        "heading": "This order was not completed",
+        "text": "Its time ran out and nothing was charged. You are welcome to start again.",
+    }
+
+
+def _heading(session: SignupSession, subscription: Subscription) -> str:
+    first = session.name.partition(" ")[0]
+    welcome = f"Welcome, {first}." if first else "Welcome."
+    if subscription.status is Status.TRIALING:
+        return f"{welcome} Your trial has begun."
+    return f"{welcome} You’re all set."
+
+
+def _text(subscription: Subscription) -> str:
+    if subscription.status is Status.TRIALING:
+        return "Everything in your plan is open to you from now on. We will remind you before the trial ends."
+    if subscription.plan.price is None:
+        return "Your account is open, for as long as you like."
+    return "Your payment came through and your plan is active. A receipt is on its way to your inbox."
+
+
+def _standing(subscription: Subscription, catalog: Catalog, language: str) -> list[tuple[str, str]]:
+    zone = subscription.zone
+    rows = [("Status", _STATUSES.get(subscription.status, "Ended"))]
+    if subscription.status is Status.TRIALING and subscription.trial is not None:
+        rows.append(("Free until", format_day(subscription.trial.ends_at, zone, language)))
+    elif subscription.period is not None:
+        rows.append(("Paid until", format_day(subscription.period.end, zone, language)))
+    else:
+        rows.append(("Until", "No end date"))
+    return rows
