@@ -11,6 +11,7 @@ from chalicelib.application import subscriptions
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_opening import Purchase, open_checkout
 from chalicelib.application.context import Context
+from chalicelib.domain import contact
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
 from chalicelib.domain.errors import (
@@ -146,7 +147,7 @@ def _purchase(ctx: Context, body: CheckoutSessionRequest, *, by_visitor: bool) -
 
 def _profile(body: CheckoutSessionRequest) -> dict[str, Any]:
     profile: dict[str, Any] = {
-        "email": body.customer_email,
+        "email": contact.email_address(body.customer_email or "", field="customer_email"),
         "name": body.customer_name,
         "legal_name": body.company,
         "language": body.language,
@@ -154,7 +155,7 @@ def _profile(body: CheckoutSessionRequest) -> dict[str, Any]:
         "currency": body.currency,
     }
     if body.country is not None:
-        profile["address"] = {"country": body.country}
+        profile["address"] = {"country": contact.country_code(body.country, field="country")}
     return profile
 
 
