@@ -20,7 +20,7 @@ from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import ForbiddenError, NotFoundError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import Fact
-from chalicelib.domain.payment import Attempt, AttemptStatus
+from chalicelib.domain.payment import Attempt, AttemptStatus, Outcome
 
 _REPORTED = {
     "charge.refunded": "refund.reported",
@@ -65,30 +65,36 @@ def _checkout(ctx: Context, notice: ProcessorNotice) -> None:
 
 
 def _payment(ctx: Context, notice: ProcessorNotice) -> None:
+    """The attempt's charge, looked up and settled unless it is settled. A read at half price may miss a
+    settlement, and never invents one.
+    """
     if notice.invoice_id is None or notice.attempt is None:
         return
-    attempt = _attempt(ctx, notice.invoice_id, notice.attempt)
-    if attempt is None or attempt.is_open:
-        _look_up(ctx, notice.invoice_id, notice.attempt)
-    elif notice.kind == "payment_intent.succeeded" and attempt.status is not AttemptStatus.SUCCEEDED:
-        _record_once(ctx, notice, "payment.unexpected")  # money that no invoice knows: somebody must look
+    (hint,) = ctx.store.get_many([child_key(Invoice, ctx.env, notice.invoice_id)], consistent=False)
+    attempt = _attempt(hint, notice.attempt) if hint is not None else None
+    if attempt is not None and not attempt.is_open:
+        claimed = notice.kind == "payment_intent.succeeded"
+        if not claimed or attempt.status is AttemptStatus.SUCCEEDED:
+            return
+    _look_up(ctx, notice, notice.invoice_id, notice.attempt)
 
 
-def _attempt(ctx: Context, invoice_id: str, number: int) -> Attempt | None:
-    """As an index-priced read has it: that may miss a settlement, never invent one."""
-    (invoice,) = ctx.store.get_many([child_key(Invoice, ctx.env, invoice_id)], consistent=False)
-    found = [attempt for attempt in invoice.attempts if attempt.number == number] if invoice else []
-    return found[0] if found else None
-
-
-def _look_up(ctx: Context, invoice_id: str, number: int) -> None:
+def _look_up(ctx: Context, notice: ProcessorNotice, invoice_id: str, number: int) -> None:
     invoice, subscription = collection.load(ctx, invoice_id)
-    attempt = invoice.attempt
-    if attempt is None or attempt.number != number or not attempt.is_open:
+    attempt = _attempt(invoice, number)
+    if attempt is None or attempt.status is AttemptStatus.SUCCEEDED:
         return
     result = ctx.gateway.find_charge(collection.charge_request(ctx, invoice, attempt))
-    if result is not None:
+    if result is None:
+        return
+    if attempt.is_open:
         collection.settle(ctx, invoice, subscription, result)
+    elif result.outcome is Outcome.SUCCEEDED:
+        _record_once(ctx, notice, "payment.unexpected")  # money for an attempt that was given up: look at it
+
+
+def _attempt(invoice: Invoice, number: int) -> Attempt | None:
+    return next((attempt for attempt in invoice.attempts if attempt.number == number), None)
 
 
 def _method(ctx: Context, notice: ProcessorNotice) -> None:

@@ -1,0 +1,325 @@
+"""Webhooks that come twice, late, in any order or never: the state in the end is the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+
+from chalicelib.adapters.codec import dumps, encode
+from chalicelib.adapters.stripe.errors import MalformedNoticeError
+from chalicelib.application import reconcile
+from chalicelib.application.notices import apply_notice
+from chalicelib.application.ports import ProcessorNotice
+from chalicelib.application.records import child_key, environment_key
+from chalicelib.domain.errors import ForbiddenError, GatewayUnavailableError
+from chalicelib.domain.journal import PROCESSOR
+from chalicelib.domain.subscription import Subscription
+from tests.infra.job_world import Jobs
+from tests.scenario.world import World, assert_books
+
+
+@pytest.fixture
+def world():
+    made = World(start="2026-01-31")
+    made.parts.ops.create("environments", made.env, {"name": "world"})
+    made.parts.gateway.now = lambda: made.machine
+    return made
+
+
+@pytest.fixture
+def jobs(world):
+    return Jobs(world)
+
+
+def left_in_the_air(world: World):
+    """A renewal that was charged while its answer and its look-up were lost."""
+    sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    world.parts.gateway.script(["lost_after_charge"] * 4)
+    world.parts.gateway.script(["unavailable"] * 4, on="find_charge")
+    world.advance(days=28)
+    world.facts()
+    invoice = world.invoices(sub)[-1]
+    assert invoice.attempt.status == "in_flight"
+    return sub, invoice
+
+
+def processor(ctx):
+    return replace(ctx, actor=PROCESSOR)
+
+
+def test_a_lost_answer_is_settled_by_the_webhook_once_however_often_it_comes(world, jobs):
+    sub, invoice = left_in_the_air(world)
+    notices = [notice for notice in world.parts.gateway.notices if notice.invoice_id == invoice.id]
+    assert jobs.apply_notices(notices * 3) == []
+    assert jobs.apply_notices(notices) == []
+    world.expect("payment.succeeded", "invoice.paid")
+    assert world.invoices(sub)[-1].status == "paid"
+    assert len(world.parts.gateway.charges(invoice.id)) == 1
+    assert world.journal()[-1].actor == PROCESSOR
+    assert_books(world)
+
+
+class Counting:
+    """Counts the reads of a store."""
+
+    def __init__(self, store) -> None:
+        self._store, self.reads = store, Counter()
+
+    def __getattr__(self, name):
+        if name in ("get", "get_many", "children", "due", "listing"):
+            self.reads[name] += 1
+        return getattr(self._store, name)
+
+
+def test_a_webhook_for_what_is_settled_costs_one_read_and_no_call(world):
+    sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    world.advance(days=40)
+    calls = Counter(world.parts.gateway.calls)
+    settled = [notice for notice in world.parts.gateway.notices if notice.invoice_id]
+    assert {notice.invoice_id for notice in settled} == {invoice.id for invoice in world.invoices(sub)}
+    ctx = processor(world.ctx())
+    world.parts.store = Counting(world.parts.store)
+    for notice in settled:
+        apply_notice(ctx, notice)
+    assert world.parts.store.reads == {"get_many": len(settled)}
+    assert world.parts.gateway.calls == calls
+
+
+def test_every_order_of_a_payments_webhooks_ends_the_same(world):
+    sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    method = world.account(sub.customer_id).payment_method.id
+    for turn, order in enumerate(permutations(range(2))):
+        world.parts.gateway.behave(method, "processing")
+        world.advance(to=f"2026-{turn + 3:02d}-01T00:00:00+00:00")
+        invoice = world.invoices(sub)[-1]
+        assert invoice.attempt.status == "processing"
+        world.parts.gateway.settle(invoice.attempt.reference)
+        world.facts()
+        both = [notice for notice in world.parts.gateway.notices if notice.invoice_id == invoice.id]
+        assert [notice.kind.partition(".")[2] for notice in both] == ["processing", "succeeded"]
+        for index in order:
+            apply_notice(processor(world.ctx()), both[index])
+        world.expect("payment.succeeded", "invoice.paid")
+    assert_books(world)
+
+
+def test_all_webhooks_dropped_the_reconciler_converges_and_a_second_run_changes_nothing(world, jobs):
+    sub, invoice = left_in_the_air(world)
+    jobs.reconcile()
+    world.expect("payment.succeeded", "invoice.paid")
+    assert world.invoices(sub)[-1].status == "paid"
+    state, charges = world.parts.store.committed[:], world.parts.gateway.charges()
+    world.machine += timedelta(minutes=5)
+    jobs.reconcile()
+    jobs.work()
+    assert world.parts.store.committed == state
+    assert world.parts.gateway.charges() == charges
+    assert_books(world)
+    assert invoice.id
+
+
+def test_the_reconciler_reads_on_from_where_it_was(world, jobs):
+    sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    jobs.reconcile()
+    seen = []
+    original = type(world.parts.gateway).notices_since
+
+    def listening(since, cursor):
+        seen.append((since, cursor))
+        return original(world.parts.gateway, since, cursor)
+
+    world.machine += timedelta(hours=5)
+    first = world.machine
+    spy(world, listening, jobs.reconcile)
+    assert [since for since, _ in seen] == [first - timedelta(hours=6)]
+    world.machine += timedelta(hours=1)
+    seen.clear()
+    spy(world, listening, jobs.reconcile)
+    assert [since for since, _ in seen] == [first - timedelta(hours=1)]
+    assert sub
+
+
+def spy(world, listening, act):
+    class Spied:
+        def __getattr__(self, name):
+            return listening if name == "notices_since" else getattr(gateway, name)
+
+    gateway, world.parts.gateway = world.parts.gateway, Spied()
+    try:
+        act()
+    finally:
+        world.parts.gateway = gateway
+
+
+def test_a_sweep_out_of_time_goes_on_at_its_page(world):
+    """Pages are kept, and the next sweep counts from the start of the one that was broken off."""
+    world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    notice = world.parts.gateway.notices[0]
+    world.parts.gateway.notices[:] = [replace(notice, id=f"evt_{n}") for n in range(130)]
+    applied = []
+    ticks = iter([1.0, 0.0])
+    ctx = processor(world.ctx())
+
+    def enter(env):
+        applied.append(env)
+        return ctx
+
+    def sweep(time_left):
+        return reconcile.apply_missed(
+            enter, world.parts.gateway, world.parts.ops, machine_now=world.machine, time_left=time_left,
+            trouble=lambda notice, error: pytest.fail(str(error)),
+        )  # fmt: skip
+
+    assert sweep(lambda: next(ticks)) == 100
+    assert sweep(lambda: 1.0) == 30
+    assert len(applied) == 130
+    assert world.parts.ops.get("reconciler").data == {"done": world.machine.isoformat()}
+
+
+def test_an_outage_stops_the_sweep_and_moves_no_cursor(world, jobs):
+    sub, _ = left_in_the_air(world)
+    world.parts.gateway.script(["unavailable"], on="find_charge")
+    with pytest.raises(GatewayUnavailableError):
+        jobs.reconcile()
+    assert world.parts.ops.get("reconciler") is None
+    jobs.reconcile()
+    assert world.invoices(sub)[-1].status == "paid"
+
+
+def test_a_notice_that_cannot_be_applied_does_not_hide_the_others(world, jobs):
+    sub, invoice = left_in_the_air(world)
+    world.parts.gateway.notices.insert(
+        0, replace(world.parts.gateway.notices[-1], id="evt_odd", env="sbx_gone")
+    )
+    jobs.reconcile()
+    assert world.invoices(sub)[-1].status == "paid"
+    assert invoice.id
+
+
+def test_a_notice_of_another_environment_is_refused(world, jobs):
+    _, invoice = left_in_the_air(world)
+    notice = replace(world.parts.gateway.notices[-1], env="live")
+    with pytest.raises(ForbiddenError):
+        apply_notice(world.ctx(), notice)
+    assert jobs.apply_notices([notice]) == [dumps(encode(notice))]  # there is no such invoice in live
+    world.expect()
+    assert invoice.id
+
+
+def test_unknown_types_are_ignored_and_what_leads_nowhere_fails(world, jobs):
+    notice = replace(a_notice(world, "customer.created"), customer_id=None)
+    assert jobs.apply_notices([notice]) == []
+    lost = ProcessorNotice(id="evt_9", kind="charge.dispute.created", created=world.machine, reference="")
+
+    class Locating:
+        def __getattr__(self, name):
+            return getattr(gateway, name)
+
+        def locate(self, notice):
+            raise MalformedNoticeError("it leads nowhere")
+
+    gateway, world.parts.gateway = world.parts.gateway, Locating()
+    assert jobs.apply_notices([lost]) == [dumps(encode(lost))]
+    world.expect()
+
+
+def a_notice(world, kind: str, **fields) -> ProcessorNotice:
+    known = {"env": world.env, **fields}
+    return ProcessorNotice(id=f"evt_{kind}", kind=kind, created=world.machine, reference="pi_1", **known)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fact"),
+    [
+        ("charge.refunded", "refund.reported"),
+        ("charge.dispute.created", "dispute.opened"),
+        ("charge.dispute.closed", "dispute.closed"),
+    ],
+)
+def test_refunds_and_disputes_are_recorded_once(world, jobs, kind, fact):
+    sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    world.facts()
+    notice = a_notice(world, kind, customer_id=sub.customer_id, invoice_id=world.invoices(sub)[0].id)
+    assert jobs.apply_notices([notice, notice]) == []
+    world.expect(fact)
+    world.edit(world.parts.store.get(environment_key(world.env)), clock=world.now + timedelta(days=3))
+    assert jobs.apply_notices([notice]) == []
+    world.expect()
+
+
+def test_money_for_an_attempt_that_was_given_up_is_written_down(world, jobs):
+    """The bank declined, and the customer confirmed the same payment afterwards."""
+    sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    world.parts.gateway.behave(world.account(sub.customer_id).payment_method.id, "needs_customer")
+    world.advance(days=28)
+    declined = world.invoices(sub)[-1].attempts[0]
+    assert declined.status == "declined"
+    world.parts.gateway.settle(declined.reference)
+    world.facts()
+    notice = world.parts.gateway.notices[-1]
+    assert notice.kind == "payment_intent.succeeded"
+    assert jobs.apply_notices([notice, notice]) == []
+    world.expect("payment.unexpected")
+
+
+def test_a_card_updated_by_the_network_is_known_and_one_taken_off_is_forgotten(world, jobs):
+    customer = world.customer("pm_card_visa")
+    method = world.account(customer).payment_method
+    held = world.parts.gateway.methods[method.id]
+    held.method = replace(held.method, last4="1881", exp_year=2040)
+    world.facts()
+    news = a_notice(world, "payment_method.automatically_updated", customer_id=customer)
+    other = replace(news, reference="pm_other")
+    assert jobs.apply_notices([replace(news, reference=method.id), other]) == []
+    assert (world.account(customer).payment_method.last4, world.account(customer).payment_method.exp_year) == (
+        "1881", 2040,
+    )  # fmt: skip
+    world.expect("payment_method.attached")
+    gone = a_notice(world, "payment_method.detached", customer_id=customer)
+    assert (
+        jobs.apply_notices([gone, replace(gone, reference=method.id), replace(gone, reference=method.id)])
+        == []
+    )
+    assert world.account(customer).payment_method is None
+    world.expect("payment_method.detached")
+
+
+def test_an_outage_during_a_webhook_sends_the_message_back(world, jobs):
+    _, invoice = left_in_the_air(world)
+    notice = next(n for n in world.parts.gateway.notices if n.invoice_id == invoice.id)
+    world.parts.gateway.script(["unavailable"], on="find_charge")
+    assert jobs.apply_notices([notice]) == [dumps(encode(notice))]
+    assert jobs.apply_notices([notice]) == []
+    world.expect("payment.succeeded", "invoice.paid")
+
+
+def paid_on_its_page(world: World, **order):
+    from chalicelib.application.checkout_opening import Purchase, open_checkout
+    from chalicelib.domain.calendar import Interval
+    from chalicelib.domain.lifecycle import Order
+
+    wanted = Order(plan="pro", currency="USD", interval=Interval.of("month"), **order)
+    address = "https://shop.example/"
+    purchase = Purchase(order=wanted, customer_id=world.customer(), success_url=address, cancel_url=address)
+    session = open_checkout(world.ctx(), purchase)
+    world.parts.gateway.pay_checkout(session.reference)
+    world.facts()
+    return session
+
+
+@pytest.mark.parametrize("trial_days", [0, None], ids=["payment", "setup"])
+def test_a_page_that_was_paid_activates_once_by_whatever_comes_first(world, jobs, trial_days):
+    session = paid_on_its_page(world, trial_days=trial_days)
+    jobs.reconcile()
+    status = "active" if trial_days == 0 else "trialing"
+    assert world.parts.store.get(child_key(Subscription, world.env, session.subscription_id)).status == status
+    state = world.parts.store.committed[:]
+    assert jobs.apply_notices(world.parts.gateway.notices) == []
+    jobs.reconcile()
+    assert world.parts.store.committed == state
+    assert len(world.parts.gateway.charges()) == (1 if trial_days == 0 else 0)
+    assert_books(world)
