@@ -19,6 +19,7 @@ from chalicelib.entrypoints.http import (
     leads,
     members,
     payment_methods,
+    payments,
     plans,
     signup,
     subscriptions,
@@ -41,6 +42,7 @@ app.register_blueprint(members.bp)
 app.register_blueprint(payment_methods.bp)
 app.register_blueprint(subscriptions.bp)
 app.register_blueprint(invoices.bp)
+app.register_blueprint(payments.bp)
 app.register_blueprint(clock.bp)
 app.register_blueprint(entitlements.bp)
 app.register_blueprint(checkout.bp)

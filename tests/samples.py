@@ -291,6 +291,17 @@ def every_record() -> list[Any]:
         account(credits=(Credit(amount=-250, currency="USD", at=START, source="carried"),)),
         subscription(trial=trial, term=Term(ends_at=END, auto_renew=False, months=12)),
         invoice(2, declines=1),
+        Payment(
+            id=ids.child_id("pay", CUSTOMER, "1"),
+            customer_id=CUSTOMER,
+            amount=5000,
+            currency="EUR",
+            at=START,
+            kind="transfer",
+            allocations=(Allocation(invoice_id=invoice().id, amount=4900),),
+            reference="RE 17",
+            credited=100,
+        ),
         journal_entry(),
         checkout(),
         Member(

@@ -107,7 +107,9 @@ class Allocation:
 class Payment:
     """Money received: a card charge, a debit, a transfer or a cheque, allocated wholly or partly.
 
-    A payment born from one invoice's attempt is stored inside that invoice's item; its id says so.
+    A payment born from one invoice's attempt is stored inside that invoice's item; its id says so. One that was
+    recorded by hand is a record of its own, and every invoice that it pays holds its share under the same id.
+    `amount` = allocations + `credited`, what was paid over and became account credit.
     """
 
     id: str
@@ -121,3 +123,7 @@ class Payment:
     charge: str | None = None
     method: PaymentMethod | None = None
     refunded: int = 0
+    credited: int = 0
+    request: str = ""
+    """Fingerprint of the request that recorded it (idempotency stored with the effect)."""
+    version: int = 0

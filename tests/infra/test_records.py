@@ -50,6 +50,7 @@ class TestKeys:
         "Account": (f"live#{TOKEN}", "0A"),
         "Subscription": (f"live#{TOKEN}", "0S#"),
         "Invoice": (f"live#{TOKEN}", "I#"),
+        "Payment": (f"live#{TOKEN}", "Y#"),
         "JournalEntry": (f"live#{TOKEN}", "L#2026-03-01T09:30:12.123456+00:00#"),
         "CheckoutSession": (f"live#{TOKEN}", "C#"),
         "Member": (f"live#{TOKEN}", "M#"),
