@@ -243,6 +243,20 @@ def test_the_form_leads_to_the_payment_page_and_back_to_a_welcome(shop, pub):
     assert follow(send(shop, pub, {**form, "quantity": "3"}))[1]["session"] != query["session"]
 
 
+def test_the_trial_can_be_skipped_for_the_sum_on_the_button(shop, pub):
+    page = shop("GET", "/signup", key="", query={"plan": "pro", "interval": "year", "key": pub})
+    assert "Skip the trial and pay $290.00 now" in page.text
+    form = {**PERSON, "plan": "pro", "interval": "year", "token": token_of(page.text), "action": "skip"}
+    path, query = follow(send(shop, pub, form))
+    assert path == "/checkout/pay"
+    assert shop.gateway.pages["cs_mem_1"].request.amount == 29000
+    shop.gateway.pay_checkout("cs_mem_1")
+    landed = urlsplit(visit(shop, "/checkout/return", session=query["session"]).headers["location"])
+    welcome = shop("GET", "/welcome", key="", query={k: v[0] for k, v in parse_qs(landed.query).items()})
+    assert "Your payment came through" in welcome.text
+    assert "1 March 2028" in welcome.text
+
+
 def test_a_plan_without_a_card_is_welcomed_at_once(shop, pub):
     path, query = follow(send(shop, pub, {**PERSON, "plan": "free", "token": "t" * 32}))
     assert path == "/welcome"

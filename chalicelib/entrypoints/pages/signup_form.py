@@ -105,6 +105,7 @@ def changes_of(
         "company_size": session.company_size,
         "country": values.get("country", ""),
         "time_zone": session.zone,
+        "trial": False if values.get("action") == "skip" else None,
         "note": values.get("note", ""),
         "success_url": success_url,
         "cancel_url": cancel_url,

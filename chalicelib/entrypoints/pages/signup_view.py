@@ -145,10 +145,11 @@ def _choice(
 ) -> dict[str, Any]:
     session = replace(form.session, interval=interval, currency=offer.currency, plan=form.plan.id)
     price = signup.price_of(ctx, session) if interval or form.plan.is_free else None
+    at_once = signup.price_of(ctx, replace(session, trial=False)) if price and price.trial_end else None
     if price is None:
         return {"value": "", "name": "", "cost": "Let’s talk", "per": "", "saving": None, "chosen": chosen,
                 "summary": None}  # fmt: skip
-    shown = _Shown(price, session, form)
+    shown = _Shown(price, session, form, at_once)
     found = offer.price_per(interval) if interval else None
     return {
         "value": interval_value(interval) if interval else "",
@@ -166,6 +167,8 @@ class _Shown:
     price: OrderPrice
     session: SignupSession
     form: Form
+    at_once: OrderPrice | None
+    """The same without its trial."""
 
     def amount(self, minor: str | int, *, short: bool = False) -> str:
         return format_amount(str(minor), self.price.currency, self.form.language, short=short)
@@ -189,6 +192,9 @@ class _Shown:
             "trial_days": price.trial_days,
             "condition": self._condition(),
             "button": self._button(),
+            "skip": f"Skip the trial and pay {self.amount(self.at_once.due_now)} now"
+            if self.at_once
+            else None,
             "pays": price.card_required,
         }
 
