@@ -12,6 +12,8 @@ from chalicelib.domain.journal import Fact, JournalEntry
 
 _BY_REASON = {"payment_failed": "canceled_unpaid", "trial_lapsed": "trial_lapsed"}
 _SIMPLE = {
+    "payment.recorded": "payment_received",
+    "payment.refunded": "refund",
     "invoice.overdue": "invoice_overdue",
     "subscription.cancellation_scheduled": "cancellation_scheduled",
     "subscription.cancellation_undone": "cancellation_undone",

@@ -5,6 +5,7 @@ The words are English; amounts and dates are written as the customer's language 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +24,7 @@ from chalicelib.domain.environment import LIVE
 from chalicelib.domain.invoice import Invoice
 
 TEST_NOTE = "This is a test. No money was moved, and nothing is due."
+_SPACES = re.compile(r"[ \t\r\n]+")
 _WITH_LINES = {"receipt", "invoice"}
 Row = tuple[str, str, bool]
 
@@ -98,7 +100,8 @@ def _rows(letter: Letter, invoice: Invoice | None, locale: Locale) -> Iterator[R
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Line breaks and indents are the template's; a space that must not break is the locale's."""
+    return _SPACES.sub(" ", text).strip()
 
 
 @lru_cache(maxsize=64)

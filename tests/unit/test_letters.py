@@ -1,0 +1,175 @@
+"""One decision, at most one letter: the table of facts and templates, and every template as it reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from chalicelib.adapters.mail import render as rendering
+from chalicelib.application.letters import letter_of
+from chalicelib.application.mail import Addressee
+from chalicelib.application.ports import Letter
+from chalicelib.domain import ids, journal
+from chalicelib.domain.catalog import Party
+from chalicelib.domain.customer import Account, Customer, PaymentMethod
+from chalicelib.domain.journal import CLOCK, Fact
+
+AT = datetime(2026, 1, 31, 10, tzinfo=UTC)
+CUSTOMER = ids.customer_id("letters")
+SUBSCRIPTION = ids.child_id("sub", CUSTOMER, "1")
+INVOICE = {
+    "invoice": ids.child_id("inv", CUSTOMER, "1"), "number": "ABC-0001", "subscription": SUBSCRIPTION,
+    "currency": "USD", "total": 2900, "amount_due": 2900, "status": "open",
+    "period_start": "2026-01-31T10:00:00+00:00", "period_end": "2026-02-28T10:00:00+00:00",
+}  # fmt: skip
+PLAN = {"subscription": SUBSCRIPTION, "plan_name": "Pro", "period_end": "2026-02-28T10:00:00+00:00"}
+PAYMENT = {"amount": 2900, "currency": "USD", "method": "4242"}
+
+
+def fact(type_: str, **data) -> Fact:
+    known = {
+        "invoice.paid": INVOICE,
+        "invoice.opened": INVOICE | {"due_at": "2026-02-14T10:00:00+00:00"},
+        "invoice.overdue": INVOICE,
+        "payment.failed": INVOICE | {"decline_code": "insufficient_funds", "decline_kind": "soft"},
+        "payment.succeeded": PAYMENT,
+        "payment.refunded": {
+            "amount": 2900,
+            "currency": "USD",
+            "reason": "late_payment",
+            "invoice": INVOICE["invoice"],
+        },
+        "payment.recorded": {"amount": 2900, "currency": "USD", "reference": "bank 7", "credited": 100},
+    }.get(type_, PLAN)
+    return Fact(type_, SUBSCRIPTION, {**known, **data})
+
+
+def letter(*facts: Fact) -> Letter | None:
+    entry = journal.entry(CUSTOMER, at=AT, actor=CLOCK, cause="why", facts=facts)
+    found = letter_of("live", entry)
+    assert found is None or found.id == entry.id
+    return found
+
+
+NEXT = {"next_attempt_at": "2026-02-02T10:00:00+00:00"}
+SENT = {"collection_method": "send_invoice"}
+CHARGED = {"collection_method": "charge_automatically"}
+TABLE: list[tuple[tuple[Fact, ...], str | None]] = [
+    ((fact("payment.succeeded"), fact("invoice.paid")), "receipt"),
+    ((fact("payment.succeeded"), fact("invoice.paid"), fact("subscription.activated")), "receipt"),
+    ((fact("payment.succeeded"), fact("invoice.paid"), fact("subscription.recovered")), "receipt"),
+    ((fact("subscription.renewed"), fact("invoice.opened", **CHARGED)), None),
+    ((fact("invoice.opened", status="paid", **CHARGED), fact("invoice.paid")), None),
+    ((fact("subscription.renewed"), fact("invoice.opened", **SENT)), "invoice"),
+    (
+        (fact("subscription.created"), fact("invoice.opened", **SENT), fact("subscription.activated")),
+        "invoice",
+    ),
+    ((fact("invoice.opened", status="paid", **SENT), fact("invoice.paid")), None),
+    ((fact("invoice.overdue"),), "invoice_overdue"),
+    ((fact("payment.failed", **NEXT), fact("subscription.past_due")), "payment_failed"),
+    ((fact("payment.failed", **NEXT, decline_code="no_payment_method"),), "payment_missing"),
+    ((fact("payment.failed"),), None),
+    (
+        (
+            fact("payment.failed"),
+            fact("subscription.canceled", reason="payment_failed"),
+            fact("invoice.uncollectible"),
+        ),
+        "canceled_unpaid",
+    ),
+    ((fact("subscription.canceled", reason="too expensive"),), "canceled"),
+    ((fact("subscription.canceled", reason="trial_lapsed"),), "trial_lapsed"),
+    ((fact("subscription.trial_lapsed"), fact("subscription.activated")), "trial_fallen_back"),
+    (
+        (fact("subscription.cancellation_scheduled", at="2026-02-28T10:00:00+00:00"),),
+        "cancellation_scheduled",
+    ),
+    ((fact("subscription.cancellation_undone"),), "cancellation_undone"),
+    ((fact("subscription.created"), fact("subscription.activated")), "welcome"),
+    ((fact("subscription.trial_started", trial_end="2026-02-14T10:00:00+00:00"),), "trial_started"),
+    (
+        (fact("subscription.trial_will_end", trial_end="2026-02-14T10:00:00+00:00", days_left=3),),
+        "trial_will_end",
+    ),
+    (
+        (
+            fact("subscription.trial_converted"),
+            fact("subscription.activated"),
+            fact("invoice.opened", **CHARGED),
+        ),
+        None,
+    ),
+    ((fact("payment.refunded"),), "refund"),
+    ((fact("payment.recorded"), fact("invoice.paid")), "payment_received"),
+    ((fact("subscription.expired"), fact("invoice.voided")), None),
+    ((fact("payment_method.attached"),), None),
+    ((fact("payment.processing"),), None),
+    ((fact("something.new"),), None),
+]
+
+
+@pytest.mark.parametrize(("facts", "template"), TABLE)
+def test_the_letter_of_a_decision(facts, template):
+    found = letter(*facts)
+    assert (found.template if found else None) == template
+
+
+def addressee(**customer) -> Addressee:
+    card = PaymentMethod(id="pm_1", last4="4242")
+    return Addressee(
+        customer=Customer(id=CUSTOMER, created_at=AT, email="ada@example.com", **customer),
+        seller=Party(name="Perennial Demo Ltd"),
+        account=Account(customer_id=CUSTOMER, payment_method=card),
+    )
+
+
+@pytest.mark.parametrize(
+    "facts", [facts for facts, template in TABLE if template], ids=lambda facts: facts[-1].type
+)
+def test_every_letter_reads_whole(facts):
+    """Subject of one line, a body, no placeholder left, and the same words in text and HTML."""
+    mail = rendering.render(letter(*facts), addressee(name="Ada"))
+    assert mail.subject
+    assert "\n" not in mail.subject
+    assert mail.text.startswith("Hello Ada,\n\n")
+    assert mail.text.endswith("Perennial Demo Ltd")
+    for text in (mail.subject, mail.text, mail.html):
+        assert "{{" not in text
+        assert "None" not in text
+    body = mail.text.split("\n\n")[1]
+    assert rendering._pages().from_string("{{ text }}").render(text=body) in mail.html
+    assert "This is a test" not in mail.text
+
+
+def test_every_template_is_some_decisions_letter():
+    there = {file.stem for file in Path(rendering.__file__).parent.joinpath("templates").glob("*.txt")}
+    assert there - {"letter"} == {template for _, template in TABLE if template}
+
+
+def test_a_value_that_is_missing_is_an_error_and_not_a_gap():
+    from jinja2 import UndefinedError
+
+    broken = Letter(
+        id="evt_1",
+        env="live",
+        customer_id=CUSTOMER,
+        template="invoice_overdue",
+        data={"happened_at": AT.isoformat()},
+    )
+    with pytest.raises(UndefinedError):
+        rendering.render(broken, addressee())
+
+
+def test_dates_are_the_customers_own():
+    late = journal.entry(
+        CUSTOMER,
+        at=AT.replace(hour=23),
+        actor=CLOCK,
+        cause="x",
+        facts=(fact("subscription.canceled", reason=""),),
+    )
+    mail = rendering.render(letter_of("live", late), addressee(zone="Pacific/Auckland", language="fr"))
+    assert "1 février 2026" in mail.text
