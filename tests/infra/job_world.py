@@ -16,6 +16,7 @@ from chalicelib.adapters.mail.render import render
 from chalicelib.adapters.memory.fakes import MemoryMailer
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick
+from chalicelib.settings import Settings
 from infra.local.events import Context, queue_event, schedule_event, stream_event
 from tests.scenario.world import World
 
@@ -36,6 +37,7 @@ class Jobs:
         bound = composition.Services(
             store=parts.store, ops=parts.ops, gateway=parts.gateway, queues=parts.queues, catalogs=parts.catalogs,
             mailer=self.mailer, render=render, public_url=parts.public_url, machine_now=lambda: self.world.machine,
+            settings=Settings(index_settle_seconds=0),
         )  # fmt: skip
         with composition.use(bound):
             yield bound
