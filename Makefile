@@ -36,6 +36,10 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 run: $(INSTALLED)  ## start the whole system on loopback (PORT=8787 STATE=.perennial RESET=1)
 	@exec $(BIN)/python -m infra.local run --port $(PORT) --state $(STATE) $(if $(RESET),--reset)
 
+.PHONY: demo
+demo: $(INSTALLED)  ## 200 customers, twelve months, and books that agree (its own system, nothing is kept)
+	@$(BIN)/python -m infra.local.demo
+
 # --- Prove ---------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -47,6 +51,24 @@ lint: $(INSTALLED)  ## ruff, mypy and the import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# --- Deploy --------------------------------------------------------------------------------------
+
+STAGE ?= dev
+AGAIN ?=
+export BUCKET PUBLIC_URL MAIL_FROM ALLOWED_ORIGINS ALARM_EMAIL
+
+.PHONY: package
+package: $(INSTALLED)  ## make build/dev/sam.json and deployment.zip for Lambda (STAGE=dev)
+	@$(BIN)/python -m infra.package build --stage $(STAGE)
+
+.PHONY: deploy
+deploy: $(INSTALLED)  ## deploy with the AWS CLI (STAGE=dev BUCKET=… PUBLIC_URL=… MAIL_FROM=… ALARM_EMAIL=…)
+	@$(BIN)/python -m infra.package deploy --stage $(STAGE)
+
+.PHONY: bootstrap
+bootstrap: $(INSTALLED)  ## make the live environment of a deployed stage and show its first keys, once
+	@$(BIN)/python -m infra.package bootstrap --stage $(STAGE) $(if $(AGAIN),--again)
 
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and builds (your data in .perennial stays)

@@ -19,16 +19,27 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import requests
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from infra.local.ports import free_ports
 
+FOUNDED = date(2026, 1, 1)
+COUNTED = (
+    "invoice.opened",
+    "invoice.paid",
+    "payment.failed",
+    "subscription.recovered",
+    "subscription.canceled",
+)
+RUNNING = ("active", "past_due", "trialing")
 CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 EXPONENTS = {"JPY": 0}
 PLANS = (
@@ -39,13 +50,12 @@ PLANS = (
     ("business", "month", 8),
     ("free", "month", 4),
 )
-CARDS = (
-    ("pm_card_visa", 70),
-    ("pm_card_mastercard", 20),
-    ("pm_card_chargeCustomerFail", 10),
-)
-"""The last one can be saved and is declined at every charge: those customers start with a trial."""
-TABLE_WIDTH = 118
+BAD_CARD = "pm_card_chargeCustomerFail"
+"""Can be saved and is declined at every charge: those who sign up with it have a trial first."""
+CARDS = (("pm_card_visa", 70), ("pm_card_mastercard", 20), (BAD_CARD, 10))
+CARDS_FAIL_A_MONTH, CANCEL_A_MONTH = 6, 1
+MID_MONTH = "20"
+WIDTH = 100
 GOOD_CARD = "pm_card_visa"
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Sydney")
 
@@ -84,13 +94,13 @@ class Api:
 
 @dataclass
 class Month:
-    """What one month of the clock brought, by the API's own counts."""
+    """What one month brought, by the API's own account."""
 
     name: str
     subscriptions: int
-    counts: Counter[str]
-    collected: Counter[str]
-    mrr: dict[str, int]
+    counts: Counter[str] = field(default_factory=Counter)
+    collected: dict[str, int] = field(default_factory=dict)
+    mrr: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -100,7 +110,6 @@ class Company:
     api: Api
     environment: str
     customers: list[str] = field(default_factory=list)
-    failing: set[str] = field(default_factory=set)
 
 
 def main() -> int:
@@ -109,7 +118,7 @@ def main() -> int:
     parser.add_argument("--months", type=int, default=12)
     options = parser.parse_args()
     console = Console()
-    console.width = max(console.width, TABLE_WIDTH)
+    console.width = max(console.width, WIDTH)
     with _system() as (url, stripe, key):
         company = _found(url, key)
         with _progress(console) as progress:
@@ -118,7 +127,7 @@ def main() -> int:
             signed_up = time.monotonic()
             months = _live_through(company, options.months, progress)
         advanced = time.monotonic() - signed_up
-        console.print(_table(months))
+        console.print(*_tables(months))
         console.print(
             f"{options.customers} customers signed up in {signed_up - started:.0f} s; "
             f"{options.months} months in {advanced:.0f} s."
@@ -154,7 +163,7 @@ def _key_when_up(system: subprocess.Popen[str], folder: Path) -> str:
 
 
 def _found(url: str, key: str) -> Company:
-    sandbox = Api(url, key).post("/v1/sandboxes", {"name": "Demo", "start_at": "2026-01-15T09:00:00Z"})
+    sandbox = Api(url, key).post("/v1/sandboxes", {"name": "Demo", "start_at": f"{FOUNDED}T09:00:00Z"})
     return Company(Api(url, sandbox["secret_key"]), sandbox["id"])
 
 
@@ -163,10 +172,8 @@ def _sign_up(company: Company, customers: int, progress: Progress) -> None:
     draw = random.Random(2026)
     orders = [_order(draw, number) for number in range(customers)]
     with ThreadPoolExecutor(4) as pool:
-        for customer, fails in pool.map(lambda order: _customer(company.api, *order), orders):
+        for customer in pool.map(lambda order: _customer(company.api, *order), orders):
             company.customers.append(customer)
-            if fails:
-                company.failing.add(customer)
             progress.advance(bar)
 
 
@@ -182,72 +189,108 @@ def _order(draw: random.Random, number: int) -> tuple[dict[str, Any], dict[str, 
     order: dict[str, Any] = {"plan": plan, "interval": interval, "currency": draw.choice(CURRENCIES)}
     if plan in ("pro", "business"):
         order["quantity"] = draw.randint(1, 12)
-    if plan in ("starter", "pro") and card == CARDS[-1][0]:
+    if plan in ("starter", "pro") and card == BAD_CARD:
         return profile, order, card  # a trial first: the card fails when it ends
-    return profile, order | ({"trial_days": 0} if plan != "free" else {}), GOOD_CARD
+    good = GOOD_CARD if card == BAD_CARD else card
+    return profile, order | ({"trial_days": 0} if plan != "free" else {}), good
 
 
-def _customer(api: Api, profile: dict[str, Any], order: dict[str, Any], card: str) -> tuple[str, bool]:
-    customer = api.post("/v1/customers", profile)["id"]
+def _customer(api: Api, profile: dict[str, Any], order: dict[str, Any], card: str) -> str:
+    customer: str = api.post("/v1/customers", profile)["id"]
     if order["plan"] != "free":
         order = order | {"payment_method": card}
     api.post("/v1/subscriptions", order | {"customer": customer})
-    return customer, card == CARDS[-1][0]
+    return customer
 
 
 def _live_through(company: Company, months: int, progress: Progress) -> list[Month]:
     bar = progress.add_task("Months go by", total=months)
-    lived = []
-    before: Counter[str] = Counter()
-    for _ in range(months):
-        counts = _advance(company.api, "P1M")
-        cash = _cash(company.api)
-        lived.append(_month(company, counts, cash - before))
-        before = cash
-        _mend_some_cards(company)
+    lived, draw = [], random.Random(12)
+    for month in _month_ends(months):
+        _advance(company.api, f"{month[:7]}-{MID_MONTH}T12:00:00Z")
+        _mend_cards(company)
+        _advance(company.api, month)
+        statuses = Counter(s["status"] for s in company.api.pages("/v1/subscriptions"))
+        lived.append(Month(month[:7], sum(statuses[status] for status in RUNNING)))
+        _live_a_little(company, draw)
         progress.advance(bar)
+    _read_events(company.api, lived)
+    _read_books(company.api, lived)
     return lived
 
 
-def _advance(api: Api, by: str) -> Counter[str]:
-    advance = api.post("/v1/clock/advance", {"by": by})
+def _month_ends(months: int) -> list[str]:
+    """The last second of each month since the founding."""
+    firsts = [date(FOUNDED.year + index // 12, index % 12 + 1, 1) for index in range(1, months + 1)]
+    return [f"{first - timedelta(days=1)}T23:59:59Z" for first in firsts]
+
+
+def _advance(api: Api, to: str) -> None:
+    advance = api.post("/v1/clock/advance", {"to": to})
     while advance["status"] == "running":
         time.sleep(0.3)
         advance = api.get(f"/v1/clock/advances/{advance['id']}")
     if advance["status"] != "done":
         raise RuntimeError(f"the clock got stuck: {advance['stuck'][:3]}")
-    return Counter(advance["counts"])
 
 
-def _month(company: Company, counts: Counter[str], collected: Counter[str]) -> Month:
-    subscriptions = [s for s in company.api.pages("/v1/subscriptions") if s["started_at"]]
-    running = [s for s in subscriptions if s["status"] in ("active", "past_due", "trialing")]
-    mrr: Counter[str] = Counter()
-    for subscription in subscriptions:
-        mrr[subscription["currency"]] += subscription["mrr"]
-    now = company.api.get("/v1/clock")["now"]
-    return Month(now[:10], len(running), counts, collected, dict(mrr))
+def _read_events(api: Api, months: list[Month]) -> None:
+    """Count the feed's events by the month they happened in."""
+    named = {month.name: month for month in months}
+    cursor, more = 0, True
+    while more:
+        page = api.get("/v1/events", after=cursor, limit=100)
+        for event in page["data"]:
+            named[event["created"][:7]].counts[event["type"]] += 1
+        cursor, more = page["next_cursor"], page["has_more"]
 
 
-def _mend_some_cards(company: Company) -> None:
-    """Of the customers in arrears every second one brings a card that works; the next attempt recovers them."""
-    behind = sorted(
-        {s["customer"] for s in company.api.pages("/v1/subscriptions") if s["status"] == "past_due"}
-    )
-    for customer in behind[::2]:
-        company.api.post(f"/v1/customers/{customer}/payment_methods", {"payment_method": GOOD_CARD})
+def _read_books(api: Api, months: list[Month]) -> None:
+    """What each month collected and the MRR at its end, from the ledger and the journal's movements."""
+    named = {month.name: month for month in months}
+    for books in _resting(api, "/v1/ledger"):
+        for booked in books["months"]:
+            named[booked["month"]].collected[books["currency"]] = booked["accounts"].get("cash", 0)
+    for books in _resting(api, "/v1/mrr"):
+        standing = {booked["month"]: booked["mrr"] for booked in books["months"]}
+        mrr = 0
+        for month in months:
+            mrr = standing.get(month.name, mrr)
+            month.mrr[books["currency"]] = mrr
 
 
-def _cash(api: Api) -> Counter[str]:
-    """Cash in the ledger per currency. Its sums are projected from the journal: wait until they rest."""
-    last: Counter[str] | None = None
+def _live_a_little(company: Company, draw: random.Random) -> None:
+    """What customers do between two months: some cards fail from now on, some customers cancel."""
+    subscriptions = list(company.api.pages("/v1/subscriptions"))
+    paying = sorted(s["customer"] for s in subscriptions if s["status"] == "active" and s["mrr"])
+    for customer in draw.sample(paying, min(len(paying), CARDS_FAIL_A_MONTH)):
+        _bring_card(company, customer, BAD_CARD)
+    leaving = sorted(s["id"] for s in subscriptions if s["status"] == "active" and not s["cancellation"])
+    for subscription in draw.sample(leaving, min(len(leaving), CANCEL_A_MONTH)):
+        company.api.post(f"/v1/subscriptions/{subscription}/cancel", {"reason": "moving on"})
+
+
+def _mend_cards(company: Company) -> None:
+    """Two of three customers in arrears bring a card that works; the next attempt recovers them."""
+    behind = sorted(company.api.pages("/v1/subscriptions", status="past_due"), key=lambda s: s["id"])
+    for number, subscription in enumerate(behind):
+        if number % 3:
+            _bring_card(company, subscription["customer"], GOOD_CARD)
+
+
+def _bring_card(company: Company, customer: str, card: str) -> None:
+    company.api.post(f"/v1/customers/{customer}/payment_methods", {"payment_method": card})
+
+
+def _resting(api: Api, path: str) -> list[Any]:
+    """Books are projected from the journal moments later: read them until they rest."""
+    last = None
     while True:
-        balances = api.get("/v1/ledger")["balances"]
-        cash = Counter({row["currency"]: row["amount"] for row in balances if row["account"] == "cash"})
-        if cash == last:
-            return cash
-        last = cash
-        time.sleep(0.3)
+        books: list[Any] = api.get(path)["data"]
+        if books == last:
+            return books
+        last = books
+        time.sleep(0.5)
 
 
 def _reconcile(company: Company, stripe: str, console: Console) -> int:
@@ -264,39 +307,41 @@ def _reconcile(company: Company, stripe: str, console: Console) -> int:
             for invoice in found:
                 if invoice["status"] == "paid":
                     invoices[invoice["currency"]] += invoice["amount_paid"]
-    ledger = _cash(company.api)
+    ledger = {
+        books["currency"]: books["balances"].get("cash", 0) for books in _resting(company.api, "/v1/ledger")
+    }
     agree = True
+    table = Table("", "Charges at the processor", "Paid invoices", "Ledger", box=SIMPLE)
     for currency in CURRENCIES:
-        same = processor.get(currency, 0) == invoices[currency] == ledger[currency]
+        same = processor.get(currency, 0) == invoices[currency] == ledger.get(currency, 0)
         agree = agree and same
-        console.print(
-            f"{currency}: charges at the processor {_money(processor.get(currency, 0), currency)}"
-            f" {'=' if same else '≠'} paid invoices {_money(invoices[currency], currency)}"
-            f" {'=' if same else '≠'} ledger {_money(ledger[currency], currency)}"
-        )
-    console.print("[green]Reconciled to the cent.[/]" if agree else "[red]The books do not agree.[/]")
+        counts = (processor.get(currency, 0), invoices[currency], ledger.get(currency, 0))
+        table.add_row("✓" if same else "✗", *(_money(count, currency) for count in counts))
+    console.print(table)
+    console.print(
+        "[green]Charges at the processor = paid invoices = ledger, to the cent.[/]"
+        if agree
+        else "[red]The books do not agree.[/]"
+    )
     return 0 if agree else 1
 
 
-def _table(months: list[Month]) -> Table:
-    table = Table(title="A year in a sandbox", title_style="bold")
-    for heading in ("Month to", "Subs", "Invoices", "Paid", "Failed", "Recovered"):
-        table.add_column(heading, justify="right" if heading != "Month to" else "left")
-    for currency in CURRENCIES:
-        table.add_column(f"Collected\n{currency}", justify="right")
-    table.add_column(f"MRR\n{' · '.join(CURRENCIES)}", justify="right")
+def _tables(months: list[Month]) -> list[Table]:
+    happened = Table(title="What happened", box=SIMPLE)
+    for heading in ("Month", "Subscriptions", "Invoices", "Paid", "Failed", "Recovered", "Canceled"):
+        happened.add_column(heading, justify="left" if heading == "Month" else "right")
+    money = Table(title="Collected, and MRR at the month's end, in whole units", box=SIMPLE)
+    for heading in ("Month", *CURRENCIES, *(f"MRR {currency}" for currency in CURRENCIES)):
+        money.add_column(heading, justify="left" if heading == "Month" else "right")
     for month in months:
-        table.add_row(
+        counted = (month.counts[type_] for type_ in COUNTED)
+        happened.add_row(month.name, str(month.subscriptions), *(str(count) for count in counted))
+        money.add_row(
             month.name,
-            str(month.subscriptions),
-            str(month.counts["invoice.opened"]),
-            str(month.counts["invoice.paid"]),
-            str(month.counts["payment.failed"]),
-            str(month.counts["subscription.recovered"]),
-            *(_whole(month.collected[currency], currency) for currency in CURRENCIES),
-            " · ".join(_whole(month.mrr.get(currency, 0), currency) for currency in CURRENCIES),
+            *(_whole(month.collected.get(currency, 0), currency) for currency in CURRENCIES),
+            *(_whole(month.mrr.get(currency, 0), currency) for currency in CURRENCIES),
         )
-    return table
+    return [happened, money]
 
 
 def _money(amount: int, currency: str) -> str:
