@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -19,7 +19,7 @@ from chalicelib.domain.errors import ForbiddenError, GatewayUnavailableError
 from chalicelib.domain.journal import PROCESSOR
 from chalicelib.domain.subscription import Subscription
 from tests.infra.job_world import Jobs
-from tests.scenario.world import World, assert_books
+from tests.scenario.world import MemoryOps, MemoryQueues, MemoryStore, Parts, World, assert_books
 
 
 @pytest.fixture
@@ -297,15 +297,19 @@ def test_an_outage_during_a_webhook_sends_the_message_back(world, jobs):
     world.expect("payment.succeeded", "invoice.paid")
 
 
-def paid_on_its_page(world: World, **order):
+def opened_page(world: World, **order):
     from chalicelib.application.checkout_opening import Purchase, open_checkout
     from chalicelib.domain.calendar import Interval
     from chalicelib.domain.lifecycle import Order
 
-    wanted = Order(plan="pro", currency="USD", interval=Interval.of("month"), **order)
+    wanted = Order(plan="pro", currency="USD", interval=Interval.of("month"), **{"trial_days": 0, **order})
     address = "https://shop.example/"
     purchase = Purchase(order=wanted, customer_id=world.customer(), success_url=address, cancel_url=address)
-    session = open_checkout(world.ctx(), purchase)
+    return open_checkout(world.ctx(), purchase)
+
+
+def paid_on_its_page(world: World, **order):
+    session = opened_page(world, **order)
     world.parts.gateway.pay_checkout(session.reference)
     world.facts()
     return session
@@ -322,4 +326,49 @@ def test_a_page_that_was_paid_activates_once_by_whatever_comes_first(world, jobs
     jobs.reconcile()
     assert world.parts.store.committed == state
     assert len(world.parts.gateway.charges()) == (1 if trial_days == 0 else 0)
+    assert_books(world)
+
+
+@pytest.fixture
+def standin():
+    from tests.infra.gateway_worlds import StandinWorld
+
+    made = StandinWorld()
+    yield made
+    made.close()
+
+
+def test_every_webhook_dropped_against_the_stand_in(standin):
+    """The real gateway over HTTP: a debit, a page, a dispute and a replaced card, and nobody told us."""
+    parts = Parts(MemoryStore(), standin.gateway, MemoryQueues(), MemoryOps())
+    world = World(start="2026-01-31", parts=parts, machine=datetime.now(UTC))
+    jobs = Jobs(world)
+    debtor = world.customer("pm_card_visa")
+    sub = world.subscribe(debtor, "pro", trial_days=0)
+    world.card(debtor, "pm_sepaDebit")
+    world.advance(days=28)
+    debit = world.invoices(sub)[-1].attempt
+    assert debit.status == "processing"
+    standin.settle(debit.reference, succeeded=True)
+
+    page = opened_page(world)
+    standin.pay_page(page.reference, "ok")
+
+    holder = world.customer("pm_card_visa")
+    card = world.account(holder).payment_method.id
+    standin.order(f"payment_methods/{card}/auto_update", {"number": "5555555555554444"})
+    first = world.invoices(sub)[0]
+    standin.order("disputes", {"charge": first.attempt.charge})
+    world.facts()
+
+    jobs.reconcile()
+    found = world.facts()
+    assert world.invoices(sub)[-1].status == "paid"
+    assert world.parts.store.get(child_key(Subscription, world.env, page.subscription_id)).status == "active"
+    assert world.account(holder).payment_method.brand == "mastercard"
+    assert "dispute.opened" in found
+    assert standin.charged("USD") == world.ledger()["cash"]
+    state = world.parts.store.committed[:]
+    jobs.reconcile()
+    assert world.parts.store.committed == state
     assert_books(world)
