@@ -61,7 +61,7 @@ class ScheduledFunction(Function):
 def functions_of(app: Chalice, config: Path | None = None) -> list[Function]:
     """Every queue, stream and schedule function of the app; other event sources have no local pump.
 
-    Timeouts come from the stage `dev` of `.chalice/config.json` where there is one.
+    Timeouts come from `.chalice/config.json`, from its stage `dev` where that has its own.
     """
     timeouts = _timeouts(config)
     found = []
@@ -123,7 +123,9 @@ def _timeouts(config: Path | None) -> dict[str, float]:
     stage = settings.get("stages", {}).get("dev", {})
     timeouts = {
         name: function["lambda_timeout"]
-        for name, function in stage.get("lambda_functions", {}).items()
+        for name, function in (
+            settings.get("lambda_functions", {}) | stage.get("lambda_functions", {})
+        ).items()
         if "lambda_timeout" in function
     }
     default = stage.get("lambda_timeout", settings.get("lambda_timeout"))
