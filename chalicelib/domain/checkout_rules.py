@@ -74,7 +74,7 @@ def paid(
         return None
     if holds(invoice, charge):
         settled = Decision(cause=f"checkout:{session.id}:complete")
-    elif is_waiting(standing, charge) or _was_refused(invoice, charge):
+    elif is_waiting(standing, charge) or _was_refused(invoice, charge) or _is_taken(invoice, charge):
         return None
     else:
         begun = collection.hosted(invoice, standing.account, charge, at)
@@ -84,9 +84,7 @@ def paid(
     if charge.outcome is Outcome.DECLINED:
         return settled
     settled = _with_method(settled, standing.account, method)
-    if charge.outcome is Outcome.SUCCEEDED:
-        return _completed(settled, session, at.business)
-    return _postponed(settled, standing, at.business + PROCESSING_WAIT)
+    return _completed(settled, session, at.business) if charge.outcome is Outcome.SUCCEEDED else settled
 
 
 def holds(invoice: Invoice, charge: ChargeResult) -> bool:
@@ -96,6 +94,12 @@ def holds(invoice: Invoice, charge: ChargeResult) -> bool:
 
 def _was_refused(invoice: Invoice, charge: ChargeResult) -> bool:
     return any(each.reference == charge.reference and not each.is_open for each in invoice.attempts)
+
+
+def _is_taken(invoice: Invoice, charge: ChargeResult) -> bool:
+    """Whether another attempt is in the air, by a saved card: its outcome comes first."""
+    attempt = invoice.attempt
+    return attempt is not None and attempt.is_open and attempt.reference != charge.reference
 
 
 def is_late(standing: Standing, charge: ChargeResult) -> bool:
@@ -173,15 +177,10 @@ def payment_status(session: CheckoutSession, invoice: Invoice | None) -> str:
 
 def postponed(standing: Standing, until: datetime) -> Decision:
     """Given up later: what the processor says does not allow it yet."""
-    return _postponed(Decision(cause=""), standing, until)
-
-
-def _postponed(decision: Decision, standing: Standing, until: datetime) -> Decision:
-    subscription = decision.subscription or standing.subscription
+    subscription = standing.subscription
     if subscription.release_at is not None:
         subscription = replace(subscription, release_at=until + RELEASE_MARGIN)
-    session = replace(standing.session, release_at=until)
-    return replace(decision, subscription=subscription, also=(*decision.also, session))
+    return Decision(cause="", subscription=subscription, also=(replace(standing.session, release_at=until),))
 
 
 def _with_method(decision: Decision, account: Account, method: PaymentMethod | None) -> Decision:

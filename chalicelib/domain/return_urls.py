@@ -39,7 +39,7 @@ def with_session(url: str, session_id: str) -> str:
 
 def _origin(url: str) -> str | None:
     """`scheme://host:port` in lower case; None for what no browser should be sent to."""
-    if len(url) > LONGEST or "\\" in url or any(char.isspace() or not char.isprintable() for char in url):
+    if len(url) > LONGEST or any(char.isspace() or not char.isprintable() for char in url):
         return None
     try:
         parts = urlsplit(url)

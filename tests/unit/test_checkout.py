@@ -8,13 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.application import checkout, renewals, subscriptions
+from chalicelib.application import checkout, collection, renewals, subscriptions
 from chalicelib.application.checkout_opening import Purchase, open_checkout
 from chalicelib.application.records import child_key
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
 from chalicelib.domain.customer import CollectionMethod, Credit, Terms
 from chalicelib.domain.errors import (
+    GatewayUnavailableError,
     IdempotencyMismatchError,
     InvalidStateError,
     NotFoundError,
@@ -283,9 +284,7 @@ def test_money_for_an_invoice_that_another_card_paid_goes_back() -> None:
     world = World()
     customer = world.customer("pm_card_visa")
     session = opened(world, purchase(customer_id=customer))
-    from chalicelib.application.collection import begin_and_collect
-
-    begin_and_collect(world.ctx(), session.invoice_id)
+    collection.begin_and_collect(world.ctx(), session.invoice_id)
     world.parts.gateway.pay_checkout("cs_mem_1")
     for _ in range(2):
         checkout.complete_checkout(world.ctx(), session.id)
@@ -293,6 +292,92 @@ def test_money_for_an_invoice_that_another_card_paid_goes_back() -> None:
     assert world.parts.gateway.totals("USD") - world.parts.gateway.refunded("USD") == 2900
     assert world.facts().count("payment.refunded") == 1
     assert_books(world)
+
+
+def test_a_saved_card_that_is_being_charged_comes_first() -> None:
+    """Two ways to pay one invoice at the same time: one of them is given back, whichever is learned first."""
+    world = World()
+    customer = world.customer("pm_card_visa")
+    session = opened(world, purchase(customer_id=customer))
+    world.parts.gateway.script(["lost_after_charge"])
+    world.parts.gateway.script(["unavailable"], on="find_charge")
+    with pytest.raises(GatewayUnavailableError):
+        collection.begin_and_collect(world.ctx(), session.invoice_id)
+    world.parts.gateway.pay_checkout("cs_mem_1")
+    world.parts.gateway.script(["unavailable"])
+    with pytest.raises(GatewayUnavailableError):
+        checkout.complete_checkout(world.ctx(), session.id)
+    assert subscription(world, session).status is Status.INCOMPLETE
+    checkout.complete_checkout(world.ctx(), session.id)
+    assert subscription(world, session).status is Status.ACTIVE
+    assert world.parts.gateway.totals("USD") - world.parts.gateway.refunded("USD") == 2900
+    assert_books(world)
+
+
+def test_a_charge_without_outcome_is_not_mistaken_for_the_pages_own() -> None:
+    world = World()
+    customer = world.customer("pm_card_visa")
+    session = opened(world, purchase(customer_id=customer))
+    world.parts.gateway.script(["lost_before_charge"])
+    invoice = collection.begin_and_collect(world.ctx(), session.invoice_id)
+    assert invoice.attempt.not_before is not None
+    world.parts.gateway.pay_checkout("cs_mem_1")
+    checkout.complete_checkout(world.ctx(), session.id)
+    assert subscription(world, session).status is Status.INCOMPLETE
+    world.machine += timedelta(hours=1)
+    checkout.complete_checkout(world.ctx(), session.id)
+    assert subscription(world, session).status is Status.ACTIVE
+    assert world.parts.gateway.totals("USD") - world.parts.gateway.refunded("USD") == 2900
+    assert_books(world)
+
+
+def test_a_page_that_the_processor_keeps_open_is_not_given_up() -> None:
+    world = World()
+    session = opened(world)
+    gateway = world.parts.gateway
+
+    class Stubborn:
+        def __getattr__(self, name):
+            return getattr(gateway, "checkout" if name == "close_checkout" else name)
+
+    world.parts.gateway = Stubborn()
+    world.facts()
+    world.advance(days=2, expect=[])
+    assert subscription(world, session).status is Status.INCOMPLETE
+    world.parts.gateway = gateway
+    gateway.pay_checkout("cs_mem_1")
+    world.advance(hours=2)
+    assert_bought_once(world, session)
+
+
+def test_a_debit_that_the_collector_settled_completes_the_page() -> None:
+    world = World()
+    session = opened(world)
+    world.parts.gateway.pay_checkout("cs_mem_1", "pm_debit_processing")
+    checkout.complete_checkout(world.ctx(), session.id)
+    world.parts.gateway.settle(next(iter(world.parts.gateway.payments)))
+    collection.collect_due(world.ctx(), session.invoice_id)
+    assert subscription(world, session).status is Status.ACTIVE
+    world.facts()
+    checkout.complete_checkout(world.ctx(), session.id)
+    world.expect("checkout.completed")
+    assert_bought_once(world, session)
+
+
+def test_killed_between_a_refused_debit_and_its_release() -> None:
+    world = World()
+    session = opened(world)
+    world.parts.gateway.pay_checkout("cs_mem_1", "pm_debit_processing")
+    checkout.complete_checkout(world.ctx(), session.id)
+    world.parts.gateway.settle(next(iter(world.parts.gateway.payments)), "decline")
+    world.facts()
+    world.parts.store.after_commit = lambda *_: (_ for _ in ()).throw(Killed())
+    with pytest.raises(Killed):
+        checkout.complete_checkout(world.ctx(), session.id)
+    world.parts.store.after_commit = None
+    world.expect("payment.failed")
+    checkout.complete_checkout(world.ctx(), session.id)
+    world.expect("subscription.expired", "invoice.voided")
 
 
 def test_a_page_that_expired_at_the_processor_is_released() -> None:
@@ -372,6 +457,9 @@ def test_a_missing_session_is_not_found() -> None:
         "http://shop.example/",
         "https://shop.example:8443/",
         "https:\\\\shop.example/",
+        "https://shop.example\\@evil.example/",
+        "https://user@shop.example/",
+        "https://shop.example:x/",
         "https://shop.example/\nSet-Cookie:x",
         "data:text/html,x",
         "",
@@ -536,10 +624,12 @@ def test_three_complete_at_once(mode: str) -> None:
     assert facts.count("checkout.completed") == 1
 
 
-def test_a_loser_decides_anew_on_what_the_winner_wrote() -> None:
+@pytest.mark.parametrize("trial_days", [0, None])
+def test_a_loser_decides_anew_on_what_the_winner_wrote(trial_days: int | None) -> None:
     world = World()
-    session = opened(world)
+    session = opened(world, purchase(trial_days=trial_days))
     world.parts.gateway.pay_checkout("cs_mem_1")
+    world.facts()
     world.parts.store.before_commit = lambda *_: overtake()
 
     def overtake() -> None:
@@ -547,7 +637,9 @@ def test_a_loser_decides_anew_on_what_the_winner_wrote() -> None:
         by_return(world, session)
 
     by_return(world, session)
-    assert_bought_once(world, session)
+    facts = world.facts()
+    assert facts.count("checkout.completed") == facts.count("payment_method.attached") == 1
+    assert subscription(world, session).status is (Status.ACTIVE if trial_days == 0 else Status.TRIALING)
 
 
 def test_a_stale_due_row_of_the_subscription_changes_nothing() -> None:

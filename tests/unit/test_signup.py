@@ -160,6 +160,28 @@ def test_completing_at_once_and_again_is_once(plan: str) -> None:
     assert len(world.parts.gateway.pages) == (1 if plan == "pro" else 0)
 
 
+@pytest.mark.parametrize("plan", ["free", "starter", "pro", "enterprise"])
+def test_the_loser_of_a_race_answers_what_the_winner_made(plan: str) -> None:
+    world = World()
+    session = started(world, plan=plan)
+    world.parts.store.before_commit = lambda *_: overtake()
+    winner = []
+
+    def overtake() -> None:
+        world.parts.store.before_commit = None
+        winner.append(signup.complete_signup(world.ctx(), session.id))
+
+    assert [signup.complete_signup(world.ctx(), session.id)] == winner
+    assert world.facts().count("signup.completed") == 1
+
+
+def test_a_stale_due_row_abandons_nothing() -> None:
+    world = World()
+    session = started(world, plan="pro")
+    signup.abandon_signup(world.ctx(), session.id)
+    assert signup.get_signup(world.ctx(), session.id).status is SignupStatus.OPEN
+
+
 @pytest.mark.parametrize("at", range(1, 11))
 @pytest.mark.parametrize("plan", ["free", "pro"])
 def test_killed_while_completing_and_repeated(plan: str, at: int) -> None:
