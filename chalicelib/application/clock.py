@@ -7,40 +7,35 @@ passes until nothing is due any more, each job at the business time at which it 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.application.clock_work import Drive, Run, Stuck
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ops import Document, Ops
-from chalicelib.application.ports import DueRow
+from chalicelib.application.ops import Document, Ops, Write
 from chalicelib.application.records import environment_key
-from chalicelib.application.work import perform
 from chalicelib.domain import ids
-from chalicelib.domain.environment import Environment, advanced, shard_count
+from chalicelib.domain.environment import Environment, advanced
 from chalicelib.domain.errors import ConflictError, NotFoundError
 
-LEASE = timedelta(seconds=60)
-PAGE = 100
-TRIES = 3
-WORKERS = 8
+__all__ = [
+    "LEASE",
+    "Advance",
+    "Drive",
+    "Stuck",
+    "drive_advance",
+    "forsaken",
+    "get_advance",
+    "start_advance",
+    "unfinished",
+]
+
+LEASE = timedelta(seconds=90)
 _RUNNING = "advances#running"
 """One mark per advance that is not finished, for whoever wakes them."""
-
-Perform = Callable[[Context, DueRow], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stuck:
-    """Work that did not get done however often it was tried."""
-
-    kind: str
-    subject: str
-    at: str
-    error: str
+_LATEST = "advances#latest"
+"""Per environment the advance that was begun last: only one runs at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,50 +52,50 @@ class Advance:
     stuck: tuple[Stuck, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drive:
-    """How far one process may carry an advance: `time_left` in seconds, `settle` waits for the index once."""
-
-    time_left: Callable[[], float]
-    machine_now: Callable[[], datetime]
-    settle: Callable[[], None] = lambda: None
-    perform: Perform = perform
-
-
 def start_advance(ctx: Context, ops: Ops, to: datetime) -> Advance:
     """Write down that the clock is to be moved. The past is refused, and a second advance while one runs.
 
     Safe to run twice: the id derives from the request, and what is there is answered.
     """
-    environment = _environment(ctx)
     advance_id = ids.child_id("adv", ids.customer_id(ctx.env), ctx.request_key)
     existing = ops.get(_pk(ctx.env), advance_id)
     if existing is not None:
         return _read(existing)
+    latest = ops.get(_LATEST, ctx.env)  # before the clock is read: whoever moves it meanwhile changes this
+    environment = _environment(ctx)
     advanced(environment, to)
     assert environment.clock is not None
-    running = _running(ops, ctx.env)
-    if running is not None:
-        raise ConflictError(
-            "the clock is being advanced already", fix="wait for it to finish", advance=running.id
-        )
+    for running in unfinished(ops, ctx.env):
+        raise _busy(running.id)
     advance = Advance(id=advance_id, start=environment.clock, to=to, reached=environment.clock)
-    ops.put(_RUNNING, f"{ctx.env}#{advance_id}", {})
-    ops.create(_pk(ctx.env), advance_id, _written(advance, lease=None))
-    return advance
+    begun = ops.transact(
+        [
+            Write(_LATEST, ctx.env, {"advance": advance_id}, latest.version if latest else 0),
+            Write(_RUNNING, f"{ctx.env}#{advance_id}", {}),
+            Write(_pk(ctx.env), advance_id, _written(advance, lease=None)),
+        ]
+    )
+    if begun:
+        return advance
+    existing = ops.get(_pk(ctx.env), advance_id)
+    if existing is None:
+        raise _busy()
+    return _read(existing)
 
 
 def get_advance(ctx: Context, ops: Ops, advance_id: str) -> Advance:
-    document = ops.get(_pk(ctx.env), advance_id)
+    document = ops.get(_pk(ctx.env), ids.require("adv", advance_id))
     if document is None:
         raise NotFoundError("no such clock advance", id=advance_id)
     return _read(document)
 
 
 def unfinished(ops: Ops, env: str) -> list[Advance]:
-    """The advances of an environment that still want driving (at most one, save for races)."""
-    documents = ops.query(_pk(env), limit=100, newest_first=True)
-    return [advance for advance in map(_read, documents) if advance.status == "running"]
+    """The advance of an environment that still wants driving: one or none."""
+    latest = ops.get(_LATEST, env)
+    document = ops.get(_pk(env), latest.data["advance"]) if latest else None
+    advance = _read(document) if document else None
+    return [advance] if advance is not None and advance.status == "running" else []
 
 
 def forsaken(ops: Ops, machine_now: datetime) -> list[tuple[str, str]]:
@@ -111,9 +106,9 @@ def forsaken(ops: Ops, machine_now: datetime) -> list[tuple[str, str]]:
     for mark in ops.query(_RUNNING, limit=100):
         env, _, advance_id = mark.sk.partition("#")
         document = ops.get(_pk(env), advance_id)
-        if document is not None and _read(document).status != "running":
+        if document is None or _read(document).status != "running":
             ops.delete(_RUNNING, mark.sk)
-        elif document is not None and not _is_leased(document, machine_now):
+        elif not _is_leased(document, machine_now):
             found.append((env, advance_id))
     return found
 
@@ -122,30 +117,24 @@ def drive_advance(ctx: Context, ops: Ops, advance_id: str, drive: Drive) -> Adva
     """Carry the advance on until it is quiet or the time is up; answers how it stands.
 
     Safe to run twice and at once: a lease (machine time) lets one process drive, every job may be repeated, and
-    the clock only moves forward. A driver that dies is succeeded when its lease runs out.
+    the clock only moves forward. A driver that dies is succeeded when its lease runs out; of the facts in
+    `counts` what its last CHUNK of jobs committed may then be missing; none is there twice.
     """
     document = _take_lease(ops, ctx.env, advance_id, drive)
     if document is None:
         return get_advance(ctx, ops, advance_id)
-    advance, run = _read(document), _Run(ctx, drive)
-    settled = False
+    advance, run = _read(document), Run(ctx, drive)
     while advance.status == "running" and drive.time_left() > 0:
-        rows = run.candidates(advance.to)
-        if not rows and not settled:
-            drive.settle()  # an index row may lag behind the write that made it
-            settled = True
-            continue
-        settled = False
+        rows = run.next_rows(advance.to)
         if rows:
-            _move_clock(ctx, max(advance.reached, min(rows[0].at, advance.to)))
-            run.work_through(rows)
-            advance = replace(advance, reached=max(advance.reached, min(rows[0].at, advance.to)))
+            advance = replace(advance, reached=max(advance.reached, rows[0].at))
+            _move_clock(ctx, advance.reached)
+            counts = run.work_through(rows)
+            advance = replace(advance, jobs=advance.jobs + len(rows), counts=_sum(advance.counts, counts))
         else:
             _move_clock(ctx, advance.to)
             status = "stuck" if run.stuck else "done"
             advance = replace(advance, reached=advance.to, status=status, stuck=tuple(run.stuck.values()))
-        advance = replace(advance, jobs=advance.jobs + run.jobs, counts=_sum(advance.counts, run.counts))
-        run.jobs, run.counts = 0, Counter()
         saved = _save(ops, document, advance, drive)
         if saved is None:  # somebody else took the lease over: theirs is the state
             return get_advance(ctx, ops, advance_id)
@@ -155,60 +144,6 @@ def drive_advance(ctx: Context, ops: Ops, advance_id: str, drive: Drive) -> Adva
     else:
         ops.delete(_RUNNING, f"{ctx.env}#{advance_id}")
     return advance
-
-
-class _Run:
-    """One process's part of an advance: passes over what is due, and what would not be done."""
-
-    def __init__(self, ctx: Context, drive: Drive) -> None:
-        self.jobs = 0
-        self.counts: Counter[str] = Counter()
-        self.stuck: dict[DueRow, Stuck] = {}
-        self._ctx = ctx
-        self._drive = drive
-        self._tries: Counter[DueRow] = Counter()
-        self._errors: dict[DueRow, str] = {}
-
-    def candidates(self, until: datetime) -> list[DueRow]:
-        """The earliest row of each customer among the next PAGE due until then, oldest first.
-
-        A row that is still there after TRIES runs is stuck and left out.
-        """
-        limit = PAGE + len(self.stuck)
-        shards = range(shard_count(self._ctx.env))
-        rows = [row for shard in shards for row in self._ctx.store.due(self._ctx.env, shard, until, limit)]
-        earliest: dict[str, DueRow] = {}
-        for row in sorted(rows, key=lambda row: (row.at, row.pk, row.sk)):
-            if self._tries[row] >= TRIES:
-                self.stuck[row] = Stuck(
-                    kind=row.kind,
-                    subject=f"{row.pk}/{row.sk}",
-                    at=row.at.isoformat(),
-                    error=self._errors[row],
-                )
-            else:
-                earliest.setdefault(row.pk, row)
-        return list(earliest.values())
-
-    def work_through(self, rows: Iterable[DueRow]) -> None:
-        with ThreadPoolExecutor(WORKERS) as pool:
-            # Each thread works in a copy of this one's context: the time left to the invocation travels in it.
-            working = [pool.submit(copy_context().run, self._work, row) for row in rows]
-            for row, tally, error in (work.result() for work in working):
-                self.jobs += 1
-                self.counts.update(tally)
-                self._tries[row] += 1
-                self._errors[row] = error
-
-    def _work(self, row: DueRow) -> tuple[DueRow, Counter[str], str]:
-        tally: Counter[str] = Counter()
-        machine_now = self._drive.machine_now()
-        ctx = replace(self._ctx, now=row.at, machine_now=machine_now, tally=tally)
-        try:
-            self._drive.perform(ctx, row)
-        except Exception as error:  # whatever it is, the other customers' work goes on; it ends in `stuck`
-            return row, tally, f"{type(error).__name__}: {error}"
-        return row, tally, "it is still due after it was done"
 
 
 def _environment(ctx: Context) -> Environment:
@@ -229,8 +164,9 @@ def _move_clock(ctx: Context, to: datetime) -> None:
     deciding(decide)
 
 
-def _running(ops: Ops, env: str) -> Advance | None:
-    return next(iter(unfinished(ops, env)), None)
+def _busy(advance_id: str = "") -> ConflictError:
+    ids_ = {"advance": advance_id} if advance_id else {}
+    return ConflictError("the clock is being advanced already", fix="wait for it to finish", **ids_)
 
 
 def _take_lease(ops: Ops, env: str, advance_id: str, drive: Drive) -> Document | None:
