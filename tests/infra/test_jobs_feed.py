@@ -321,9 +321,11 @@ def test_rebuilding_finds_what_the_stream_lost():
 
 
 def test_an_entry_that_cannot_be_read_is_named_and_those_before_it_are_done():
-    world, jobs = lived_through()
+    world = World(start="2026-01-31")
+    jobs = Jobs(world)
+    world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
     entries = world.journal()
-    records = [stream_record(world.env, each) for each in entries[:4]]
+    records = [stream_record(world.env, each) for each in entries]
     records[2]["dynamodb"]["NewImage"].pop("doc")
     from chalicelib.entrypoints.jobs import projector
     from infra.local.events import Context, stream_event
@@ -332,7 +334,7 @@ def test_an_entry_that_cannot_be_read_is_named_and_those_before_it_are_done():
         answer = projector.project_journal(stream_event(records, "arn"), Context("project_journal", 60))
     assert answer == {"batchItemFailures": [{"itemIdentifier": records[2]["dynamodb"]["SequenceNumber"]}]}
     first = {event.id.rpartition("_")[0] for event in everything(world.parts.ops, world.env)}
-    assert {entries[0].id, entries[1].id} <= first
+    assert {entries[0].id, entries[1].id} == first
 
 
 def test_only_new_journal_entries_count():

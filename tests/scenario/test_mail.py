@@ -236,3 +236,16 @@ def test_billing_mail_goes_to_the_billing_address(world, jobs):
     jobs.project()
     jobs.mail()
     assert [sent.to for sent in jobs.mailer.sent] == ["books@example.com"]
+
+
+def test_a_projector_that_dies_loses_no_letter(world, jobs, monkeypatch):
+    world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+
+    def die(writes):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.parts.ops, "transact", die)
+        with pytest.raises(KeyboardInterrupt):
+            jobs.deliver(world.journal())
+    assert len(letters(jobs)) == 1
