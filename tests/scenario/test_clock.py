@@ -304,17 +304,23 @@ class TestOrder:
         assert_billed_once(world, customer, 3 + 27)
 
     def test_nothing_is_tried_again_before_the_index_has_settled(self) -> None:
-        world = World(start=START)
+        store = LaggingStore(shows_done=True)
+        world = World(start=START, parts=Parts(store, MemoryGateway(), MemoryQueues(), MemoryOps()))
         two_subscriptions(world)
+        store.lags = True
         world.parts.gateway.script(["unavailable"] * 3)
         seen: set[DueRow] = set()
+
+        def settle() -> None:
+            seen.clear()
+            store.settle()
 
         def once(ctx: Context, row: DueRow) -> None:
             assert row not in seen
             seen.add(row)
             perform(ctx, row)
 
-        assert drive(world, begin(world), perform=once, settle=seen.clear).status == "done"
+        assert drive(world, begin(world), perform=once, settle=settle).status == "done"
 
     def test_a_customer_whose_job_failed_waits_and_goes_on_where_it_was(self) -> None:
         world = World(start=START)
