@@ -7,7 +7,7 @@ the ones below it, so a reader that has seen up to a cursor has seen everything 
 say where an entry's events are, and make `rebuild` safe at any time.
 
 Units for n new entries of one environment: one BatchGet (1 + months), and one transaction of 2 (counter) + 2 n
-(marks) + 2 per KB of the events, deflated, + 2 per KB of each month's books: about 3 per entry in batches of
+(marks) + 2 per KB of the events, deflated, + 2 per KB of each month's books: 2.3 per entry in batches of
 forty, 8 for an entry alone. A redelivered batch costs the same writes (they are refused), and writes nothing.
 """
 

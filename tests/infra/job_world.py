@@ -111,7 +111,7 @@ def failures(handler: Callable[..., Any], bodies: list[str]) -> list[str]:
     ]
     answer = handler(queue_event(messages, "arn"), Context("job", 60))
     failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
-    return [message["Body"] for message in messages if message["MessageId"] in failed]
+    return [str(message["Body"]) for message in messages if message["MessageId"] in failed]
 
 
 def stream_record(env: str, record: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from chalicelib.adapters.codec import dumps
 from chalicelib.application import clock
 from chalicelib.application.clock import Drive, drive_advance, start_advance
 from chalicelib.application.records import environment_key
+from chalicelib.domain.invoice import Invoice
 from chalicelib.entrypoints.jobs import advance
 from tests.infra.job_world import Jobs
 from tests.scenario.world import World, assert_books
@@ -18,7 +19,7 @@ from tests.scenario.world import World, assert_books
 @pytest.fixture
 def world():
     made = World(start="2026-01-31")
-    made._sub = made.subscribe(made.customer("pm_card_visa"), "pro", trial_days=0)
+    made.subscribe(made.customer("pm_card_visa"), "pro", trial_days=0)
     made.facts()
     return made
 
@@ -54,7 +55,7 @@ def test_the_tick_wakes_what_was_left_and_the_job_finishes_it(world, jobs):
     assert world.parts.queues.advances == [(world.env, found.id)]
     assert jobs.drive() == []
     assert state(world, found).status == "done"
-    assert len(world.invoices(world._sub)) == 13
+    assert len(world.parts.store.records(Invoice)) == 13
     assert len(world.parts.gateway.charges()) == 13
     jobs.tick()
     assert world.parts.queues.advances == []

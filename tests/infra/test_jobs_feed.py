@@ -14,6 +14,7 @@ from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.application import books, feed
 from chalicelib.application.ops import Write
 from chalicelib.domain import ids, journal
+from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.journal import (
     CLOCK,
     Fact,
@@ -194,7 +195,7 @@ def until_through(ops, batch):
     while True:
         try:
             return feed.append(ops, ENV, batch)
-        except feed.ConflictError:
+        except ConflictError:
             continue
 
 

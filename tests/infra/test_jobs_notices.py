@@ -10,6 +10,9 @@ from itertools import permutations
 import pytest
 
 from chalicelib.adapters.codec import dumps, encode
+from chalicelib.adapters.memory.fakes import MemoryQueues
+from chalicelib.adapters.memory.ops import MemoryOps
+from chalicelib.adapters.memory.store import MemoryStore
 from chalicelib.adapters.stripe.errors import MalformedNoticeError
 from chalicelib.application import reconcile
 from chalicelib.application.notices import apply_notice
@@ -19,7 +22,7 @@ from chalicelib.domain.errors import ForbiddenError, GatewayUnavailableError
 from chalicelib.domain.journal import PROCESSOR
 from chalicelib.domain.subscription import Subscription
 from tests.infra.job_world import Jobs
-from tests.scenario.world import MemoryOps, MemoryQueues, MemoryStore, Parts, World, assert_books
+from tests.scenario.world import Parts, World, assert_books
 
 
 @pytest.fixture

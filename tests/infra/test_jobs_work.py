@@ -9,6 +9,9 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.adapters.codec import dumps, encode
+from chalicelib.adapters.memory.fakes import MemoryQueues
+from chalicelib.adapters.memory.gateway import MemoryGateway
+from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.application import sweep
 from chalicelib.application.ports import DueRow
 from chalicelib.application.records import environment_key
@@ -17,7 +20,7 @@ from chalicelib.domain.schedule import DueKind
 from chalicelib.domain.subscription import Subscription
 from chalicelib.entrypoints.jobs import due
 from tests.infra.job_world import Jobs
-from tests.scenario.world import MemoryGateway, MemoryOps, MemoryQueues, Parts, World, assert_books
+from tests.scenario.world import Parts, World, assert_books
 
 
 class LiveWorld(World):
