@@ -9,6 +9,7 @@ from chalicelib.entrypoints.http import (
     clock,
     customers,
     docs,
+    dunning,
     edge,
     entitlements,
     environments,
@@ -61,4 +62,5 @@ app.register_blueprint(projector.bp)
 app.register_blueprint(mailer.bp)
 app.register_blueprint(advance.bp)
 app.register_blueprint(reconciler.bp)
+app.register_blueprint(dunning.bp)
 edge.install(app)

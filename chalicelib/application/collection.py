@@ -11,10 +11,12 @@ from chalicelib.application.records import account_key, child_key
 from chalicelib.domain import collection
 from chalicelib.domain.collection import NO_METHOD, Instants
 from chalicelib.domain.customer import Account
+from chalicelib.domain.dunning import Rules
+from chalicelib.domain.dunning_policy import EndState
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import Attempt, AttemptStatus, ChargeResult, Outcome
-from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.subscription import Item, ItemKind, Subscription
 
 
 def collect(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
@@ -54,7 +56,9 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
         if collection.is_late(current, result):
             return _give_back(ctx, current, result)
         waiting = _waiting(ctx, owner, current) if result.outcome is Outcome.DECLINED else ()
-        decision = collection.settle(current, owner, result, at=instants(ctx), waiting=waiting)
+        decision = collection.settle(
+            current, owner, result, at=instants(ctx), waiting=waiting, rules=_rules(ctx, owner, result)
+        )
         if decision is None:
             return current
         stored = decisions.commit(ctx, current.customer_id, decision)
@@ -171,6 +175,20 @@ def _waiting(ctx: Context, subscription: Subscription, invoice: Invoice) -> tupl
         return ()
     found = ctx.store.get_many([child_key(Invoice, ctx.env, other) for other in others])
     return tuple(other for other in found if other is not None)
+
+
+def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Rules:
+    """The dunning rules of the catalog version that was bought; only a decline asks for them."""
+    if result.outcome is not Outcome.DECLINED:
+        return Rules()
+    catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
+    run = subscription.dunning
+    policy = run.policy if run else catalog.dunning_of(subscription.plan.product)
+    free = None
+    if policy.end is EndState.FREE_PLAN and policy.free_plan is not None:
+        plan = catalog.plan(policy.free_plan)
+        free = Item(id="plan", kind=ItemKind.PLAN, product=plan.id, name=plan.name, starts_at=ctx.now)
+    return Rules(policy=policy, free=free)
 
 
 def account_of(ctx: Context, customer_id: str) -> Account:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from chalicelib.application import checkout, collection, decisions, payment_methods
+from chalicelib.application import checkout, collection, decisions, dunning, payment_methods
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import ProcessorNotice, VersionConflict
 from chalicelib.application.records import account_key, child_key
@@ -109,6 +109,8 @@ def _method(ctx: Context, notice: ProcessorNotice) -> None:
     elif account.processor_customer is not None:
         fresh = ctx.gateway.attach_method(account.processor_customer, notice.reference)
         payment_methods.remember(ctx, notice.customer_id, fresh)
+        if notice.kind == "payment_method.automatically_updated":
+            dunning.try_new_method(ctx, notice.customer_id)
 
 
 def _forget(ctx: Context, customer_id: str, reference: str) -> None:

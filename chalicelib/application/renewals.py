@@ -9,7 +9,7 @@ from chalicelib.application import collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.subscriptions import first_invoice_id, occasion
-from chalicelib.domain import billing, dunning, lifecycle, renewal
+from chalicelib.domain import billing, lifecycle, renewal
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.decision import Decision
@@ -76,23 +76,6 @@ def end_canceled(ctx: Context, subscription_id: str) -> None:
         decisions.commit(ctx, subscription.customer_id, decision)
 
     deciding(decide)
-
-
-def run_dunning(ctx: Context, subscription_id: str) -> None:
-    """The next try of a dunning run, on its oldest invoice.
-
-    Safe to run twice: an attempt in the air is finished before another begins, and settling moves the run on.
-    An invoice that was settled otherwise meanwhile only leaves the run.
-    """
-    subscription = _due_subscription(ctx, subscription_id, DueKind.DUNNING)
-    if subscription is None or subscription.dunning is None:
-        return
-    oldest = subscription.dunning.invoices[0]
-    invoice = ctx.store.get(child_key(Invoice, ctx.env, oldest))
-    if invoice is None or invoice.status is not InvoiceStatus.OPEN:
-        _leave_run(ctx, subscription_id, oldest)
-        return
-    collection.begin_and_collect(ctx, oldest)
 
 
 def release_incomplete(ctx: Context, subscription_id: str) -> None:
@@ -229,17 +212,3 @@ def close_attempt(ctx: Context, invoice_id: str) -> bool:
         return True
     collection.settle(ctx, invoice, subscription, result)
     return result.outcome is Outcome.DECLINED
-
-
-def _leave_run(ctx: Context, subscription_id: str, invoice_id: str) -> None:
-    def decide() -> None:
-        subscription = _due_subscription(ctx, subscription_id, DueKind.DUNNING)
-        if subscription is None:
-            return
-        after, facts = dunning.collected(subscription, invoice_id, ctx.now)
-        cause = f"leave:{subscription_id}:{invoice_id}"
-        decisions.commit(
-            ctx, subscription.customer_id, Decision(cause=cause, subscription=after, facts=facts)
-        )
-
-    deciding(decide)

@@ -180,6 +180,16 @@ def day_start(day: date, zone: str) -> datetime:
     return _from_wall(datetime.combine(day, _MIDNIGHT), zone)
 
 
+def local_hour(instant: datetime, zone: str) -> int:
+    """The hour (0–23) that clocks in the zone show."""
+    return require_utc(instant).astimezone(zone_info(zone)).hour
+
+
+def at_hour(day: date, hour: int, zone: str) -> datetime:
+    """The UTC instant of a full hour of a local day, by the rule for gaps and folds."""
+    return _from_wall(datetime.combine(day, time(hour)), zone)
+
+
 def next_day_start(instant: datetime, zone: str) -> datetime:
     """The start of the local day after the instant's: where paid time begins once this day is consumed."""
     return day_start(local_day(instant, zone) + timedelta(days=1), zone)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.domain.calendar import Interval
+from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import NotFoundError, ValidationError
 from chalicelib.domain.pricing import Rate
 from chalicelib.domain.proration import Granularity
@@ -71,6 +72,7 @@ class Plan:
     quotas: Mapping[str, int | None] = field(default_factory=dict)
     prices: tuple[Price, ...] = ()
     trial: TrialTerms | None = None
+    dunning: DunningPolicy | None = None
 
     @property
     def is_free(self) -> bool:
@@ -112,6 +114,7 @@ class Catalog:
     plans: tuple[Plan, ...] = ()
     add_ons: tuple[AddOn, ...] = ()
     proration: Granularity = Granularity.DAY
+    dunning: DunningPolicy = DunningPolicy()
     seller: Party = Party()
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -122,6 +125,11 @@ class Catalog:
                 return plan
         known = ", ".join(plan.id for plan in self.plans)
         raise ValidationError(f"there is no plan {plan_id!r}", field=path, fix=f"use one of: {known}")
+
+    def dunning_of(self, plan_id: str) -> DunningPolicy:
+        """The plan's own policy, else the catalog's; a product that is no plan of this version has the latter."""
+        own = next((plan.dunning for plan in self.plans if plan.id == plan_id), None)
+        return own or self.dunning
 
     def add_on(self, add_on_id: str, *, path: str = "add_on") -> AddOn:
         for add_on in self.add_ons:

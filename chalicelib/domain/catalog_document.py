@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict
 
 from chalicelib.domain.calendar import Interval, IntervalUnit
 from chalicelib.domain.catalog import AddOn, Catalog, Party, Plan, Price, SoldBy, TrialEnd, TrialTerms
+from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline
 from chalicelib.domain.pricing import PricingModel, Rate
 from chalicelib.domain.proration import Granularity
 
@@ -42,6 +43,16 @@ class TrialDocument(TypedDict, total=False):
     fall_back_plan: str | None
 
 
+class DunningDocument(TypedDict, total=False):
+    days: Sequence[int]
+    hard_decline: str
+    quiet_from: int
+    quiet_until: int
+    grace_days: int | None
+    end: str
+    free_plan: str | None
+
+
 class ProductDocument(TypedDict, total=False):
     """What plans and add-ons have in common."""
 
@@ -59,6 +70,7 @@ class PlanDocument(ProductDocument, total=False):
     public: bool
     per_seat: bool
     trial: TrialDocument | None
+    dunning: DunningDocument | None
 
 
 class AddOnDocument(ProductDocument, total=False):
@@ -76,6 +88,7 @@ class SellerDocument(TypedDict, total=False):
 class CatalogDocument(TypedDict, total=False):
     default_currency: str
     proration: str
+    dunning: DunningDocument
     seller: SellerDocument
     labels: Mapping[str, str]
     plans: Sequence[PlanDocument]
@@ -90,6 +103,7 @@ def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
         plans=tuple(_plan(plan) for plan in document["plans"]),
         add_ons=tuple(_add_on(add_on) for add_on in document.get("add_ons", ())),
         proration=Granularity(document.get("proration", Granularity.DAY)),
+        dunning=build_policy(document.get("dunning", {})),
         seller=_seller(document.get("seller", {})),
         labels=dict(document.get("labels", {})),
     )
@@ -101,6 +115,7 @@ def write_catalog(catalog: Catalog) -> dict[str, Any]:
     return {
         "default_currency": catalog.default_currency,
         "proration": str(catalog.proration),
+        "dunning": _written_policy(catalog.dunning),
         "seller": {
             "name": seller.name,
             "email": seller.email,
@@ -121,8 +136,34 @@ def price_id(product: str, price: PriceDocument) -> str:
     return price.get("id") or f"{product}_{interval}_{price['currency'].lower()}"
 
 
+def build_policy(document: DunningDocument) -> DunningPolicy:
+    """What is left out is as in the default policy."""
+    usual = DunningPolicy()
+    return DunningPolicy(
+        days=tuple(document.get("days", usual.days)),
+        hard_decline=HardDecline(document.get("hard_decline", usual.hard_decline)),
+        quiet_from=document.get("quiet_from", usual.quiet_from),
+        quiet_until=document.get("quiet_until", usual.quiet_until),
+        grace_days=document.get("grace_days"),
+        end=EndState(document.get("end", usual.end)),
+        free_plan=document.get("free_plan"),
+    )
+
+
+def _written_policy(policy: DunningPolicy) -> dict[str, Any]:
+    return {
+        "days": list(policy.days),
+        "hard_decline": str(policy.hard_decline),
+        "quiet_from": policy.quiet_from,
+        "quiet_until": policy.quiet_until,
+        "grace_days": policy.grace_days,
+        "end": str(policy.end),
+        "free_plan": policy.free_plan,
+    }
+
+
 def _plan(plan: PlanDocument) -> Plan:
-    trial = plan.get("trial")
+    trial, own = plan.get("trial"), plan.get("dunning")
     return Plan(
         id=plan["id"],
         name=plan["name"],
@@ -135,6 +176,7 @@ def _plan(plan: PlanDocument) -> Plan:
         quotas=dict(plan.get("quotas", {})),
         prices=_prices(plan),
         trial=_trial(trial) if trial else None,
+        dunning=build_policy(own) if own else None,
     )
 
 
@@ -191,6 +233,7 @@ def _written_plan(plan: Plan) -> dict[str, Any]:
         "public": plan.public,
         "per_seat": plan.per_seat,
         "trial": _written_trial(plan.trial) if plan.trial else None,
+        "dunning": _written_policy(plan.dunning) if plan.dunning else None,
     }
 
 

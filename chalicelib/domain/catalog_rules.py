@@ -16,6 +16,7 @@ from chalicelib.domain.catalog_document import (
     TrialDocument,
     build_catalog,
 )
+from chalicelib.domain.catalog_dunning_rules import dunning_problems
 from chalicelib.domain.catalog_price_rules import price_id_problems, price_problems
 from chalicelib.domain.catalog_problems import checked, currency_problems, name_problems, repeated
 from chalicelib.domain.errors import InvalidDocumentError, Problem
@@ -64,8 +65,10 @@ def _across(document: CatalogDocument) -> Iterator[Problem]:
     yield from repeated(ranks, "the rank {} is used by {}", "give every plan its own rank")
     yield from price_id_problems(document)
     free = {plan["id"] for plan in plans if _is_free(plan)}
+    yield from dunning_problems(document.get("dunning", {}), "dunning", free)
     for index, plan in enumerate(plans):
         yield from _fall_back(plan, f"plans[{index}].trial.fall_back_plan", free)
+        yield from dunning_problems(plan.get("dunning") or {}, f"plans[{index}].dunning", free)
     known = {plan["id"] for plan in plans}
     for index, add_on in enumerate(add_ons):
         for place, plan_id in enumerate(add_on.get("plans", ())):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 
 from chalicelib.domain import dunning
 from chalicelib.domain.billing import invoice_data, paid_fact
@@ -11,9 +12,10 @@ from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, attempt_key, payment_id
-from chalicelib.domain.journal import Fact, LedgerAccount, Movement, Posting
+from chalicelib.domain.journal import Fact, LedgerAccount, Posting
 from chalicelib.domain.lifecycle import activated
 from chalicelib.domain.metrics import moved
+from chalicelib.domain.money import round_half_away
 from chalicelib.domain.payment import (
     Allocation,
     Attempt,
@@ -24,6 +26,7 @@ from chalicelib.domain.payment import (
     Outcome,
     Payment,
 )
+from chalicelib.domain.proration import Granularity, share_left_on_cancel
 from chalicelib.domain.subscription import Subscription
 
 NO_METHOD = Decline(
@@ -64,6 +67,15 @@ def begin_attempt(invoice: Invoice, account: Account, at: Instants) -> Invoice:
     return replace(invoice, attempts=(*invoice.attempts, attempt), collect_at=at.business)
 
 
+def after_paid(
+    subscription: Subscription, invoice: Invoice, now: datetime
+) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The subscription once its invoice is paid: activated by its first, or a step out of arrears."""
+    if invoice.activates:
+        return activated(subscription, now)
+    return dunning.collected(subscription, invoice.id, now)
+
+
 def begin_anew(invoice: Invoice, account: Account, at: Instants) -> Invoice:
     """The open attempt given up without a trace at the processor, and the next one written down.
 
@@ -80,10 +92,12 @@ def settle(
     *,
     at: Instants,
     waiting: tuple[Invoice, ...] = (),
+    rules: dunning.Rules = dunning.Rules(),  # noqa: B008 - frozen
 ) -> Decision | None:
     """What the attempt's outcome means for invoice and subscription; None when it is settled already.
 
     `waiting` are the other invoices of the dunning run: they are written off with this one when the run ends.
+    `rules` are the catalog's for a subscription in arrears.
 
     May run any number of times with the same result, from the worker, a webhook or the reconciler: only an
     open attempt of an open invoice can be settled. UNKNOWN moves nothing but the time of the next look.
@@ -95,7 +109,7 @@ def settle(
         case Outcome.SUCCEEDED:
             return _paid(invoice, subscription, attempt, result, at)
         case Outcome.DECLINED:
-            return _declined(invoice, subscription, attempt, result, at, waiting)
+            return _declined(invoice, subscription, attempt, result, at, waiting, rules)
         case Outcome.PROCESSING:
             return _waiting(_processing(invoice, attempt, result, at), subscription)
         case Outcome.UNKNOWN:
@@ -146,16 +160,37 @@ def hosted(invoice: Invoice, account: Account, result: ChargeResult, at: Instant
 
 
 def written_off(invoice: Invoice, now: datetime) -> tuple[Invoice, tuple[Fact, ...], tuple[Posting, ...]]:
-    """The open invoice uncollectible: what remains becomes bad debt."""
+    """The open invoice uncollectible: time that was served and not paid is bad debt, time not served is credited.
+
+    The day of `now` is served. What is credited takes its share of the tax back with it.
+    """
+    remaining, currency = invoice.amount_remaining, invoice.currency
+    credited = _unserved(invoice, now)
+    tax = round_half_away(Fraction(invoice.tax * credited, invoice.total)) if invoice.total else 0
     closed = replace(
-        invoice, status=InvoiceStatus.UNCOLLECTIBLE, closed_at=now, collect_at=None, overdue_at=None
+        invoice,
+        status=InvoiceStatus.UNCOLLECTIBLE,
+        credited=credited,
+        closed_at=now,
+        collect_at=None,
+        overdue_at=None,
     )
-    remaining = invoice.amount_remaining
     postings = (
-        Posting(LedgerAccount.BAD_DEBT, remaining, invoice.currency),
-        Posting(LedgerAccount.RECEIVABLE, -remaining, invoice.currency),
+        Posting(LedgerAccount.BAD_DEBT, remaining - credited, currency),
+        Posting(LedgerAccount.REVENUE, credited - tax, currency),
+        Posting(LedgerAccount.TAX, tax, currency),
+        Posting(LedgerAccount.RECEIVABLE, -remaining, currency),
     )
-    return closed, (Fact("invoice.uncollectible", invoice.id, invoice_data(closed)),), postings
+    data = {**invoice_data(closed), "bad_debt": remaining - credited, "credited": credited}
+    return closed, (Fact("invoice.uncollectible", invoice.id, data),), postings
+
+
+def _unserved(invoice: Invoice, now: datetime) -> int:
+    """What of the remaining amount is for days after the one of `now`."""
+    if invoice.period is None:
+        return 0
+    left = share_left_on_cancel(invoice.period, now, invoice.zone, Granularity.DAY)
+    return round_half_away(invoice.amount_remaining * left)
 
 
 def _paid(
@@ -175,11 +210,8 @@ def _paid(
     )
     cause = _cause(invoice, attempt)
     facts: tuple[Fact, ...] = (_payment_fact(payment, invoice), paid_fact(paid))
-    movements: tuple[Movement, ...] = ()
-    after, more = dunning.collected(subscription, invoice.id, at.business)
-    if invoice.activates:
-        after, more = activated(after, at.business)
-        after, movements = moved(after, cause)
+    after, more = after_paid(subscription, invoice, at.business)
+    after, movements = moved(after, cause)
     return Decision(
         cause=cause,
         invoice=paid,
@@ -197,6 +229,7 @@ def _declined(
     result: ChargeResult,
     at: Instants,
     waiting: tuple[Invoice, ...],
+    rules: dunning.Rules,
 ) -> Decision:
     decline = result.decline or Decline(kind=DeclineKind.SOFT, code="generic_decline")
     done = replace(_closed(attempt, AttemptStatus.DECLINED, result, at), decline=decline)
@@ -206,11 +239,11 @@ def _declined(
     )
     if invoice.activates or not subscription.is_running or not _is_collected_by_run(invoice):
         return decision
-    after, facts = dunning.declined(subscription, invoice.id, decline, at.business)
-    after, movements = moved(after, decision.cause)
+    verdict = dunning.declined(subscription, invoice.id, decline, at.business, rules)
+    after, movements = moved(verdict.subscription, decision.cause)
     failed = _failed_fact(refused, done, decline, after.dunning.next_at if after.dunning else None)
-    decision = replace(decision, subscription=after, facts=(failed, *facts), movements=movements)
-    return decision if after.is_running else _given_up(decision, refused, waiting, at.business)
+    decision = replace(decision, subscription=after, facts=(failed, *verdict.facts), movements=movements)
+    return _given_up(decision, refused, waiting, at.business) if verdict.gives_up else decision
 
 
 def _given_up(decision: Decision, invoice: Invoice, waiting: tuple[Invoice, ...], now: datetime) -> Decision:

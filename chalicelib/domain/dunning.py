@@ -1,45 +1,62 @@
-"""Collecting after a decline: one run per subscription, oldest invoice first, then the end.
+"""Collecting after a decline: one run per subscription, oldest invoice first, then the end that the policy names.
 
-Attempts fall on fixed days counted from the first failure in the subscription's zone. A hard decline, or one
-that needs the customer's hand, skips to the last day, unless something new can be tried before.
+Attempts fall on the policy's days counted from the first failure in the subscription's zone. A hard decline, or
+one that needs the customer's hand, skips to the last day. Something new to try is tried at once, and what is
+tried ahead of the schedule moves nothing on it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.domain.calendar import add_days
+from chalicelib.domain.calendar import Period
+from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline
+from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.payment import Decline, DeclineKind
 from chalicelib.domain.subscription import (
     Cancellation,
     DunningRun,
+    Item,
     Status,
     Subscription,
     require_transition,
 )
 
-STEP_DAYS = (0, 2, 7, 14, 21)
-LAST_STEP = len(STEP_DAYS) - 1
 FAILED = "payment_failed"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The subscription after a decline. `gives_up`: the run's invoices will not be collected any more."""
+
+    subscription: Subscription
+    facts: tuple[Fact, ...] = ()
+    gives_up: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What the catalog says of a subscription in arrears; `free` is the item that END FREE_PLAN falls back to."""
+
+    policy: DunningPolicy = DunningPolicy()
+    free: Item | None = None
+
+
 def declined(
-    subscription: Subscription, invoice_id: str, decline: Decline, now: datetime
-) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The subscription after an attempt on one of its invoices was declined."""
+    subscription: Subscription, invoice_id: str, decline: Decline, now: datetime, rules: Rules
+) -> Verdict:
+    """An attempt on one of the subscription's invoices was declined: the next step, or the end."""
     run = subscription.dunning
     if run is None:
-        run = DunningRun(started_at=now, invoices=(invoice_id,))
-        require_transition(subscription.id, subscription.status, Status.PAST_DUE)
-        facts: tuple[Fact, ...] = (_past_due(subscription, run),)
-    elif run.step >= LAST_STEP:
-        return _ended(subscription, run, now)
-    else:
-        facts = ()
-    run = _stepped(run, decline, subscription.zone)
-    return replace(subscription, status=Status.PAST_DUE, dunning=run), facts
+        return _begun(subscription, invoice_id, decline, now, rules)
+    scheduled = run.policy.attempt_at(run.started_at, run.step, subscription.zone)
+    if now < scheduled and not _ends_now(run.policy, decline):
+        return Verdict(subscription=replace(subscription, dunning=replace(run, next_at=scheduled)))
+    if run.step >= run.policy.last_step or _ends_now(run.policy, decline):
+        return _ended(subscription, run, now, rules)
+    return Verdict(subscription=replace(subscription, dunning=_stepped(run, decline, subscription.zone)))
 
 
 def queued(subscription: Subscription, invoice_id: str) -> Subscription:
@@ -53,7 +70,11 @@ def queued(subscription: Subscription, invoice_id: str) -> Subscription:
 def collected(
     subscription: Subscription, invoice_id: str, now: datetime
 ) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The subscription after one of the run's invoices was paid (or written off): the next, or recovered."""
+    """The subscription after one of the run's invoices was paid (or written off): the next, or recovered.
+
+    One that was unpaid has had no service since: its time goes on from now, re-anchored, and what passed
+    without service is not billed.
+    """
     run = subscription.dunning
     if run is None or invoice_id not in run.invoices:
         return subscription, ()
@@ -61,18 +82,68 @@ def collected(
     if left:
         return replace(subscription, dunning=replace(run, invoices=left, next_at=now)), ()
     recovered = Fact("subscription.recovered", subscription.id, {"invoice": invoice_id})
+    if subscription.status is Status.UNPAID:
+        subscription = _resumed(subscription, now)
     status = Status.ACTIVE if subscription.status in (Status.PAST_DUE, Status.UNPAID) else subscription.status
     return replace(subscription, status=status, dunning=None), (recovered,)
 
 
+def with_new_method(subscription: Subscription, now: datetime) -> Subscription:
+    """Something new can be tried: at once, and a run that had skipped to its last day is on schedule again."""
+    run = subscription.dunning
+    if run is None or subscription.status is Status.UNPAID:
+        return subscription
+    step = run.policy.next_step(run.started_at, now, subscription.zone)
+    return replace(subscription, dunning=replace(run, step=step, next_at=now))
+
+
+def with_grace(subscription: Subscription, until: datetime) -> tuple[Subscription, tuple[Fact, ...]]:
+    """Access kept until then by hand; an audit fact says so."""
+    run = subscription.dunning
+    if run is None:
+        raise InvalidStateError("nothing is in arrears", subscription=subscription.id)
+    data = {"until": until.isoformat(), "before": run.grace_until.isoformat() if run.grace_until else None}
+    extended = replace(subscription, dunning=replace(run, grace_until=until))
+    return extended, (Fact("subscription.grace_extended", subscription.id, data),)
+
+
+def has_access(subscription: Subscription, now: datetime) -> bool:
+    """Whether a subscription in arrears still has what it pays for: within its grace."""
+    run = subscription.dunning
+    return run is None or run.grace_until is None or now < run.grace_until
+
+
+def _begun(
+    subscription: Subscription, invoice_id: str, decline: Decline, now: datetime, rules: Rules
+) -> Verdict:
+    require_transition(subscription.id, subscription.status, Status.PAST_DUE)
+    policy, zone = rules.policy, subscription.zone
+    run = DunningRun(
+        started_at=now, invoices=(invoice_id,), policy=policy, grace_until=policy.grace_until(now, zone)
+    )
+    past_due = Fact("subscription.past_due", subscription.id, {"invoice": invoice_id})
+    if policy.last_step == 0 or _ends_now(policy, decline):
+        verdict = _ended(replace(subscription, status=Status.PAST_DUE), run, now, rules)
+        return replace(verdict, facts=(past_due, *verdict.facts))
+    behind = replace(subscription, status=Status.PAST_DUE, dunning=_stepped(run, decline, zone))
+    return Verdict(subscription=behind, facts=(past_due,))
+
+
+def _ends_now(policy: DunningPolicy, decline: Decline) -> bool:
+    return decline.kind is DeclineKind.HARD and policy.hard_decline is HardDecline.END
+
+
 def _stepped(run: DunningRun, decline: Decline, zone: str) -> DunningRun:
-    step = run.step + 1 if decline.kind is DeclineKind.SOFT else LAST_STEP
-    return replace(run, step=step, next_at=add_days(run.started_at, STEP_DAYS[step], zone))
+    step = run.step + 1 if decline.kind is DeclineKind.SOFT else run.policy.last_step
+    return replace(run, step=step, next_at=run.policy.attempt_at(run.started_at, step, zone))
 
 
-def _ended(
-    subscription: Subscription, run: DunningRun, now: datetime
-) -> tuple[Subscription, tuple[Fact, ...]]:
+def _ended(subscription: Subscription, run: DunningRun, now: datetime, rules: Rules) -> Verdict:
+    match run.policy.end:
+        case EndState.UNPAID:
+            return _kept_unpaid(subscription, run)
+        case EndState.FREE_PLAN if rules.free is not None:
+            return _fallen_back(subscription, rules.free)
     require_transition(subscription.id, subscription.status, Status.CANCELED)
     ended = replace(
         subscription,
@@ -83,8 +154,37 @@ def _ended(
         dunning=None,
     )
     data = {"reason": FAILED, "invoices": list(run.invoices)}
-    return ended, (Fact("subscription.canceled", subscription.id, data),)
+    facts = (Fact("subscription.canceled", subscription.id, data),)
+    return Verdict(subscription=ended, facts=facts, gives_up=True)
 
 
-def _past_due(subscription: Subscription, run: DunningRun) -> Fact:
-    return Fact("subscription.past_due", subscription.id, {"invoice": run.invoices[0]})
+def _kept_unpaid(subscription: Subscription, run: DunningRun) -> Verdict:
+    """Nothing renews and nothing is tried; the invoices stay open, and paying them brings it back."""
+    require_transition(subscription.id, subscription.status, Status.UNPAID)
+    unpaid = replace(subscription, status=Status.UNPAID, dunning=replace(run, next_at=None))
+    data = {"invoices": list(run.invoices)}
+    return Verdict(subscription=unpaid, facts=(Fact("subscription.unpaid", subscription.id, data),))
+
+
+def _fallen_back(subscription: Subscription, free: Item) -> Verdict:
+    require_transition(subscription.id, subscription.status, Status.ACTIVE)
+    fallen = replace(
+        subscription,
+        status=Status.ACTIVE,
+        items=(free,),
+        interval=None,
+        period=None,
+        pending=None,
+        cancellation=None,
+        dunning=None,
+    )
+    data = {"reason": FAILED, "from_plan": subscription.plan.product, "plan": free.product}
+    facts = (Fact("subscription.fell_back", subscription.id, data),)
+    return Verdict(subscription=fallen, facts=facts, gives_up=True)
+
+
+def _resumed(subscription: Subscription, now: datetime) -> Subscription:
+    period = subscription.period
+    if period is None or period.end > now:
+        return subscription
+    return replace(subscription, anchor=now, cycle=-1, period=Period(period.start, now))

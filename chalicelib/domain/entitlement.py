@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from chalicelib.domain.catalog import AddOn, Catalog, Plan
+from chalicelib.domain.dunning import has_access
 from chalicelib.domain.subscription import ENTITLED, ItemKind, Status, Subscription
 
 Quotas = Mapping[str, int | None]
@@ -56,14 +57,20 @@ _BEST_FIRST = (
 
 
 def entitlements(
-    customer_id: str, subscriptions: Iterable[Subscription], catalog_of: Callable[[int], Catalog]
+    customer_id: str,
+    subscriptions: Iterable[Subscription],
+    catalog_of: Callable[[int], Catalog],
+    now: datetime,
 ) -> Entitlements:
-    """Merge what each entitled subscription grants; `catalog_of` answers an immutable catalog version."""
+    """Merge what each entitled subscription grants; `catalog_of` answers an immutable catalog version.
+
+    One in arrears grants until its grace is over; paying restores it at the same instant.
+    """
     owned = sorted(subscriptions, key=lambda subscription: _BEST_FIRST.index(subscription.status))
     grants = [
         _grant(subscription, catalog_of(subscription.catalog_version))
         for subscription in owned
-        if subscription.status in ENTITLED
+        if subscription.status in ENTITLED and has_access(subscription, now)
     ]
     best = max(grants, key=lambda grant: len(grant.features), default=None)
     ends = [grant.until for grant in grants]
@@ -104,6 +111,8 @@ def _until(subscription: Subscription) -> datetime | None:
         return subscription.cancellation.at
     if subscription.status is Status.TRIALING and subscription.trial is not None:
         return subscription.trial.ends_at
+    if subscription.dunning is not None and subscription.dunning.grace_until is not None:
+        return subscription.dunning.grace_until
     return subscription.period.end if subscription.period is not None else None
 
 

@@ -115,6 +115,8 @@ class Invoice:
     activates: bool = False
     """Its first payment starts the subscription; until then that is `incomplete`."""
     checkout_id: str | None = None
+    credited: int = 0
+    """Given up with credit before it was paid: time that was not served."""
     paid_at: datetime | None = None
     closed_at: datetime | None = None
     version: int = 0
@@ -125,7 +127,7 @@ class Invoice:
 
     @property
     def amount_remaining(self) -> int:
-        return self.amount_due - self.amount_paid
+        return self.amount_due - self.amount_paid - self.credited
 
     @property
     def attempt(self) -> Attempt | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from chalicelib.domain import dunning
 from chalicelib.domain.billing import paid_fact
+from chalicelib.domain.collection import after_paid
 from chalicelib.domain.customer import Account, CollectionMethod, Credit
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import (
@@ -19,7 +18,6 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact, LedgerAccount, Movement, Posting
-from chalicelib.domain.lifecycle import activated
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.payment import Allocation, Payment
 from chalicelib.domain.subscription import Subscription
@@ -53,7 +51,7 @@ def received(payment: Payment, account: Account, owed: Sequence[Owed], *, minimu
         invoice = _with_share(each.invoice, payment, allocation.amount)
         invoices.append(invoice)
         if invoice.status is InvoiceStatus.PAID:
-            subscription, more = _after_paid(subscriptions[invoice.subscription_id], invoice, payment.at)
+            subscription, more = after_paid(subscriptions[invoice.subscription_id], invoice, payment.at)
             subscriptions[invoice.subscription_id] = subscription
             facts += [paid_fact(invoice), *more]
     movements: tuple[Movement, ...] = ()
@@ -151,14 +149,6 @@ def _with_share(invoice: Invoice, payment: Payment, amount: int) -> Invoice:
     if partly.amount_remaining:
         return partly
     return replace(partly, status=InvoiceStatus.PAID, collect_at=None, overdue_at=None, paid_at=payment.at)
-
-
-def _after_paid(
-    subscription: Subscription, invoice: Invoice, now: datetime
-) -> tuple[Subscription, tuple[Fact, ...]]:
-    if invoice.activates:
-        return activated(subscription, now)
-    return dunning.collected(subscription, invoice.id, now)
 
 
 def _with_credit(account: Account, payment: Payment) -> Account:

@@ -10,7 +10,7 @@ from chalicelib.domain.money import round_half_away
 from chalicelib.domain.pricing import rate
 from chalicelib.domain.subscription import Status, Subscription
 
-COUNTED = frozenset({Status.ACTIVE, Status.PAST_DUE, Status.UNPAID})
+COUNTED = frozenset({Status.ACTIVE, Status.PAST_DUE})
 _MONTHS = 12
 
 

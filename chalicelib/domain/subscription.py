@@ -9,6 +9,7 @@ from enum import StrEnum
 from chalicelib.domain.calendar import Interval, Period
 from chalicelib.domain.catalog import Price, TrialEnd
 from chalicelib.domain.customer import Terms
+from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import InvalidStateError
 
 
@@ -43,7 +44,7 @@ TRANSITIONS: dict[Status, dict[Status, str]] = {
         Status.CANCELED: "cancelled",
     },
     Status.PAST_DUE: {
-        Status.ACTIVE: "paid",
+        Status.ACTIVE: "paid, or fell back to a free plan",
         Status.UNPAID: "dunning ended, kept",
         Status.CANCELED: "dunning ended, or cancelled",
     },
@@ -142,13 +143,16 @@ class PendingChange:
 class DunningRun:
     """Collecting after a decline: the step days count from `started_at`; oldest invoice first.
 
-    `next_at` None: waiting for the customer (a confirmation or a new card), not for the clock.
+    `step` is the next scheduled try of the policy that was in force at the start. `next_at` None: the run waits for
+    an outcome or for the customer, not for the clock. `grace_until`: how long access is kept, None to the end.
     """
 
     started_at: datetime
     invoices: tuple[str, ...]
     step: int = 0
     next_at: datetime | None = None
+    policy: DunningPolicy = DunningPolicy()
+    grace_until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,8 @@ import pytest
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application import subscriptions
 from chalicelib.application.context import Context
-from chalicelib.application.renewals import renew_subscription, run_dunning
+from chalicelib.application.dunning import run_dunning
+from chalicelib.application.renewals import renew_subscription
 from chalicelib.domain.subscription import Status, Subscription
 from tests.scenario.world import World, assert_books
 

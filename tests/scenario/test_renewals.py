@@ -63,7 +63,8 @@ def test_dunning_tries_on_days_0_2_7_14_21_then_cancels() -> None:
     ]
     assert world.reload(sub).status is Status.CANCELED
     assert world.mrr() == 0
-    assert world.ledger()[LedgerAccount.BAD_DEBT] == invoice.total
+    assert invoice.credited == 507  # 8 of 30 days were not served: 8 ÷ 30 × 19.00
+    assert world.ledger()[LedgerAccount.BAD_DEBT] == 1900 - 507
     world.advance(days=90, expect=[])
 
 

@@ -139,6 +139,7 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         carried_out=invoice.carried_out,
         amount_due=invoice.amount_due,
         amount_paid=invoice.amount_paid,
+        credited=invoice.credited,
         amount_remaining=invoice.amount_remaining,
         attempts=[_attempt(attempt) for attempt in invoice.attempts],
         payments=[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalice.app import Blueprint
 
+from chalicelib.application import dunning
 from chalicelib.application import payment_methods as use_cases
 from chalicelib.domain.customer import PaymentMethod
 from chalicelib.domain.errors import (
@@ -32,11 +33,13 @@ bp = Blueprint(__name__)
     status=201,
     scope=Scope.WRITE,
     tag="Payment methods",
-    summary="Save a payment method as the customer's default",
+    summary="Save a payment method as the customer's default; what is in arrears is tried with it at once",
     errors=(NotFoundError, ValidationError, PaymentDeclinedError, ConflictError, GatewayUnavailableError),
 )
 def attach_payment_method(call: Call[PaymentMethodRequest]) -> PaymentMethodView:
-    return _view(use_cases.attach(call.ctx, call.path["id"], call.body.payment_method))
+    method = use_cases.attach(call.ctx, call.path["id"], call.body.payment_method)
+    dunning.try_new_method(call.ctx, call.path["id"])
+    return _view(method)
 
 
 @endpoint(

@@ -209,7 +209,11 @@ def _pending(change: PendingChange) -> PendingChangeView:
 
 def _dunning(run: DunningRun) -> DunningView:
     return DunningView(
-        started_at=run.started_at, step=run.step, next_attempt_at=run.next_at, invoices=list(run.invoices)
+        started_at=run.started_at,
+        step=run.step,
+        next_attempt_at=run.next_at,
+        grace_until=run.grace_until,
+        invoices=list(run.invoices),
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from chalicelib.domain.calendar import IntervalUnit
 from chalicelib.domain.catalog import SoldBy, TrialEnd
 from chalicelib.domain.catalog_difference import ChangedObject, ChangeKind
+from chalicelib.domain.dunning_policy import EndState, HardDecline
 from chalicelib.domain.pricing import PricingModel
 from chalicelib.domain.proration import Granularity
 from chalicelib.entrypoints.http.kit import Schema, View
@@ -63,6 +64,22 @@ class TrialSchema(Schema):
     fall_back_plan: Name | None = None
 
 
+class DunningSchema(Schema):
+    """How arrears are collected."""
+
+    days: list[int] = Field(
+        default=[0, 2, 7, 14, 21], max_length=20, description="Attempts, counted from the first failure."
+    )
+    hard_decline: HardDecline = Field(
+        default=HardDecline.LAST_DAY, description="What a definite refusal of the card does."
+    )
+    quiet_from: int = Field(default=0, description="Hour from which nothing is tried; the customer's zone.")
+    quiet_until: int = 0
+    grace_days: int | None = Field(default=None, description="Access is kept so long; null: for the whole run.")
+    end: EndState = EndState.CANCEL
+    free_plan: Name | None = None
+
+
 class ProductSchema(Schema):
     id: Name
     name: str = Field(max_length=100, examples=["Pro"])
@@ -78,6 +95,7 @@ class PlanSchema(ProductSchema):
     public: bool = Field(default=True, description="Whether price lists show it.")
     per_seat: bool = False
     trial: TrialSchema | None = None
+    dunning: DunningSchema | None = Field(default=None, description="The catalog's, if left out.")
 
 
 class AddOnSchema(ProductSchema):
@@ -101,6 +119,7 @@ class CatalogRequest(Schema):
 
     default_currency: CurrencyCode = "USD"
     proration: Granularity = Granularity.DAY
+    dunning: DunningSchema = DunningSchema()
     seller: SellerSchema
     labels: dict[str, Text] = Field(
         default={}, max_length=500, description="What people read for the names of features and quotas."

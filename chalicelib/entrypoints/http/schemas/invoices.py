@@ -110,6 +110,7 @@ class InvoiceView(View):
     carried_out: int = Field(description="Too small to charge: carried to the next invoice.")
     amount_due: int
     amount_paid: int
+    credited: int = Field(description="Given up with credit before it was paid: time that was not served.")
     amount_remaining: int
     attempts: list[AttemptView]
     payments: list[InvoicePaymentView]

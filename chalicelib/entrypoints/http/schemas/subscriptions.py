@@ -117,6 +117,7 @@ class DunningView(View):
     started_at: datetime
     step: int
     next_attempt_at: datetime | None
+    grace_until: datetime | None
     invoices: list[str]
 
 

@@ -1,0 +1,151 @@
+"""Collecting what is in arrears: the scheduled tries, a new card's try, and what people do by hand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chalicelib.application import collection, decisions
+from chalicelib.application.context import Context, deciding
+from chalicelib.application.records import child_key
+from chalicelib.application.subscriptions import get_subscription
+from chalicelib.domain import collection as rules
+from chalicelib.domain import dunning, ids
+from chalicelib.domain.decision import Decision
+from chalicelib.domain.errors import GatewayUnavailableError, InvalidStateError, NotFoundError
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.metrics import moved
+from chalicelib.domain.schedule import DueKind, next_due
+from chalicelib.domain.subscription import Subscription
+
+
+def run_dunning(ctx: Context, subscription_id: str) -> None:
+    """The next try of a dunning run, on its oldest invoice.
+
+    Safe to run twice: an attempt in the air is finished before another begins, and settling moves the run on.
+    An invoice that was settled otherwise meanwhile only leaves the run.
+    """
+    subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
+    due = next_due(subscription) if subscription else None
+    if subscription is None or subscription.dunning is None or due is None:
+        return
+    if due.kind is not DueKind.DUNNING or due.at > ctx.now:
+        return
+    oldest = subscription.dunning.invoices[0]
+    invoice = ctx.store.get(child_key(Invoice, ctx.env, oldest))
+    if invoice is None or invoice.status is not InvoiceStatus.OPEN:
+        _leave_run(ctx, subscription_id, oldest)
+        return
+    collection.begin_and_collect(ctx, oldest)
+
+
+def try_new_method(ctx: Context, customer_id: str) -> None:
+    """Something new is on file: every run of the customer's tries it at once, and is on schedule again.
+
+    Safe to run twice: the second time there is either nothing in arrears or one more try, which the schedule
+    does not count. What cannot be reached now is tried by the due row.
+    """
+    for subscription in ctx.store.standing(ctx.env, customer_id)[1]:
+        if subscription.is_running and subscription.dunning is not None:
+            _hasten(ctx, subscription.id)
+
+
+def retry_now(ctx: Context, subscription_id: str) -> Subscription:
+    """Try the run's oldest invoice by hand, ahead of the schedule, which stays as it is.
+
+    Safe to run twice, as `run_dunning` is. InvalidStateError when nothing is in arrears.
+    """
+    subscription = _in_arrears(ctx, subscription_id)
+    assert subscription.dunning is not None
+    collection.begin_and_collect(ctx, subscription.dunning.invoices[0])
+    return get_subscription(ctx, subscription_id)
+
+
+def extend_grace(ctx: Context, subscription_id: str, days: int) -> Subscription:
+    """Keep access for so many days from now, whatever the policy says; an audit fact is written."""
+
+    def decide() -> Subscription:
+        subscription = _in_arrears(ctx, subscription_id)
+        extended, facts = dunning.with_grace(subscription, ctx.now + timedelta(days=days))
+        cause = f"grace:{subscription.id}:{subscription.version}"
+        stored = decisions.commit(
+            ctx, subscription.customer_id, Decision(cause=cause, subscription=extended, facts=facts)
+        )
+        assert stored.subscription is not None
+        return stored.subscription
+
+    return deciding(decide)
+
+
+def mark_uncollectible(ctx: Context, invoice_id: str) -> Invoice:
+    """Write an open invoice off by hand; a dunning run goes on with the next, or ends recovered.
+
+    Safe to run twice: the second time it is not open any more. An attempt in the air must be settled first.
+    """
+    ids.require("inv", invoice_id)
+
+    def decide() -> Invoice:
+        invoice, subscription = collection.load(ctx, invoice_id)
+        if invoice.status is not InvoiceStatus.OPEN:
+            raise InvalidStateError(
+                f"an invoice that is {invoice.status} is not written off", invoice=invoice_id
+            )
+        if invoice.activates or (invoice.attempt is not None and invoice.attempt.is_open):
+            raise InvalidStateError(
+                "a payment of this invoice may still come",
+                fix="wait for it to be settled",
+                invoice=invoice_id,
+            )
+        closed, facts, postings = rules.written_off(invoice, ctx.now)
+        cause = f"written_off:{invoice.id}"
+        after, more = dunning.collected(subscription, invoice.id, ctx.now)
+        after, movements = moved(after, cause)
+        decision = Decision(
+            cause=cause,
+            invoice=closed,
+            subscription=after if after != subscription else None,
+            facts=(*facts, *more),
+            postings=postings,
+            movements=movements,
+        )
+        stored = decisions.commit(ctx, invoice.customer_id, decision)
+        assert stored.invoice is not None
+        return stored.invoice
+
+    return deciding(decide)
+
+
+def _hasten(ctx: Context, subscription_id: str) -> None:
+    def decide() -> None:
+        subscription = get_subscription(ctx, subscription_id)
+        hastened = dunning.with_new_method(subscription, ctx.now)
+        if hastened != subscription:
+            ctx.store.commit(ctx.env, hastened)
+
+    deciding(decide)
+    try:
+        run_dunning(ctx, subscription_id)
+    except GatewayUnavailableError:
+        return  # the due row brings it back
+
+
+def _in_arrears(ctx: Context, subscription_id: str) -> Subscription:
+    subscription = get_subscription(ctx, subscription_id)
+    if subscription.dunning is None or not subscription.is_running:
+        raise InvalidStateError("nothing is in arrears", subscription=subscription_id)
+    return subscription
+
+
+def _leave_run(ctx: Context, subscription_id: str, invoice_id: str) -> None:
+    def decide() -> None:
+        subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
+        if subscription is None:
+            raise NotFoundError("no such subscription", id=subscription_id)
+        after, facts = dunning.collected(subscription, invoice_id, ctx.now)
+        if after == subscription:
+            return
+        cause = f"leave:{subscription_id}:{invoice_id}"
+        decisions.commit(
+            ctx, subscription.customer_id, Decision(cause=cause, subscription=after, facts=facts)
+        )
+
+    deciding(decide)
