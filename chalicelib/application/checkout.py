@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, renewals, subscriptions
+from chalicelib.application import collection, decisions, renewals, subscriptions, trials
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
@@ -179,13 +179,15 @@ def _started(ctx: Context, standing: Standing, method: PaymentMethod | None) -> 
     if subscription.status is not Status.INCOMPLETE:
         return checkout_rules.card_only(standing, method, ctx.now)
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
+    customer = subscriptions.load_buyer(ctx, subscription.customer_id).customer
     if session.trial_days is not None:
         terms = catalog.plan(subscription.plan.product).trial
         assert terms is not None, "a trial was reserved from this catalog version"
-        return checkout_rules.trial_started(
+        started = checkout_rules.trial_started(
             standing, replace(terms, days=session.trial_days), method, ctx.now
         )
-    customer = subscriptions.load_buyer(ctx, subscription.customer_id).customer
+        claims = trials.claims_of(ctx, customer.id, customer.email)
+        return replace(started, also=(*started.also, *claims))
     decision = renewal.begin(
         subscription,
         replace(standing.account, payment_method=method or standing.account.payment_method),

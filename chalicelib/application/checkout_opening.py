@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, payment_methods, subscriptions
+from chalicelib.application import collection, decisions, payment_methods, subscriptions, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout import get_checkout
 from chalicelib.application.context import Context, deciding
@@ -35,7 +35,8 @@ from chalicelib.domain.return_urls import require_allowed, with_session
 class Purchase:
     """What is to be bought on a hosted page, and by whom: `customer_id` of an existing customer, or the `profile`
     (as `profile.revised` takes it) of a new one, whose id then is `new_customer_id` or follows from the request.
-    `by_visitor`: asked for by somebody without a secret key, who gets what the price list offers and no more.
+    `by_visitor`: asked for by somebody without a secret key, who gets what the price list offers and no more, and a
+    trial once per e-mail address.
     """
 
     order: Order
@@ -149,7 +150,11 @@ def _begin(
     session = _session(ctx, purchase, session_id, buyer.customer)
     release_at = session.release_at + checkout_rules.RELEASE_MARGIN
     draft = replace(draft, request=ctx.request_print, release_at=release_at)
-    trial = subscriptions.trial_for(order, catalog, buyer.account)
+    trial = (
+        trials.trial_of(ctx, order, catalog, buyer.account, buyer.customer.email)
+        if purchase.by_visitor
+        else subscriptions.trial_for(order, catalog, buyer.account)
+    )
     if trial is not None:
         first = None
         session = replace(session, trial_days=trial.days)

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.application import checkout, checkout_opening, collection, decisions, subscriptions
+from chalicelib.application import checkout, checkout_opening, collection, decisions, subscriptions, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_opening import Purchase
 from chalicelib.application.context import Context, create_once, deciding
 from chalicelib.application.ports import Page
 from chalicelib.application.records import child_key
 from chalicelib.domain import ids, lifecycle, renewal, signup_rules
-from chalicelib.domain.catalog import Catalog, Plan
+from chalicelib.domain.catalog import Catalog, Plan, TrialTerms
 from chalicelib.domain.checkout import CheckoutSession, SignupSession, SignupStatus
 from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.decision import Decision
-from chalicelib.domain.errors import ValidationError
+from chalicelib.domain.errors import ConflictError, ValidationError
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.order_price import OrderPrice, price_order
 from chalicelib.domain.return_urls import require_allowed
@@ -121,7 +121,7 @@ def price_of(ctx: Context, session: SignupSession) -> OrderPrice:
     return price_order(
         draft,
         account,
-        trial=subscriptions.trial_for(signup_rules.order_of(session, plan, catalog), catalog, account),
+        trial=_trial(ctx, session, plan, catalog, account),
         occasion=subscriptions.occasion(ctx, draft, customer, catalog),
         granularity=catalog.proration,
         at=collection.instants(ctx),
@@ -184,7 +184,7 @@ def _complete(ctx: Context, session: SignupSession) -> None:
         deciding(lambda: _route_to_sales(ctx, session.id, reason))
         return
     order = signup_rules.order_of(session, plan, catalog)
-    trial = subscriptions.trial_for(order, catalog, Account(customer_id=session.customer_id))
+    trial = _trial(ctx, session, plan, catalog, Account(customer_id=session.customer_id))
     if plan.is_free or (trial is not None and not trial.card_required):
         deciding(lambda: _start(ctx, session.id))
         return
@@ -213,7 +213,7 @@ def _start(ctx: Context, signup_id: str) -> None:
     plan = signup_rules.require_plan(session, catalog)
     buyer = checkout_opening.new_buyer(ctx, session.customer_id, signup_rules.profile_of(session))
     draft = _draft(ctx, session, plan, catalog, buyer.customer)
-    trial = subscriptions.trial_for(signup_rules.order_of(session, plan, catalog), catalog, buyer.account)
+    trial = _trial(ctx, session, plan, catalog, buyer.account)
     if trial is not None:
         outcome = Outcome.TRIALING
         running, facts = lifecycle.trialing(draft, trial, ctx.now)
@@ -222,7 +222,12 @@ def _start(ctx: Context, signup_id: str) -> None:
             cause=f"trial:{running.id}",
             account=replace(buyer.account, trial_used=True),
             subscription=running,
+            also=trials.claims_of(ctx, session.customer_id, session.email),
             facts=(created, *facts),
+        )
+    elif not plan.is_free:
+        raise ConflictError(
+            "somebody started a trial with this e-mail address a moment ago", fix="complete it again"
         )
     else:
         outcome = Outcome.ACTIVE
@@ -275,6 +280,13 @@ def _fact(done: SignupSession) -> Fact:
         "lead": done.lead_id,
     }
     return Fact("signup.completed", done.id, {name: value for name, value in data.items() if value})
+
+
+def _trial(
+    ctx: Context, session: SignupSession, plan: Plan, catalog: Catalog, account: Account
+) -> TrialTerms | None:
+    order = signup_rules.order_of(session, plan, catalog)
+    return trials.trial_of(ctx, order, catalog, account, session.email)
 
 
 def _draft(

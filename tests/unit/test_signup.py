@@ -10,8 +10,10 @@ import pytest
 from chalicelib.application import checkout, leads, signup, subscriptions
 from chalicelib.application.records import customer_key
 from chalicelib.domain.checkout import CheckoutMode, SignupSession, SignupStatus
-from chalicelib.domain.customer import Customer
+from chalicelib.domain.contact import mailbox
+from chalicelib.domain.customer import Claim, Customer
 from chalicelib.domain.errors import (
+    ConflictError,
     InvalidDocumentError,
     InvalidStateError,
     NotFoundError,
@@ -97,6 +99,39 @@ def test_a_trial_without_a_card_starts_at_once() -> None:
     assert done.subscription.status is Status.TRIALING
     assert world.account(done.session.customer_id).trial_used
     world.expect("customer.created", "subscription.created", "subscription.trial_started", "signup.completed")
+
+
+@pytest.mark.parametrize("plan", ["starter", "pro"])  # without a card, and with one
+def test_a_trial_is_had_once_per_mailbox(plan: str) -> None:
+    world = World()
+    first = completed(world, plan=plan, email="ada.l@gmail.com")
+    second = started(world, plan=plan, email="AdaL+again@googlemail.com")
+    if plan == "pro":  # reserved, not yet had
+        assert signup.price_signup(world.ctx(), second.id).trial_end is not None
+        world.parts.gateway.pay_checkout(first.checkout.reference)
+        checkout.complete_checkout(world.ctx(), first.checkout.id)
+    price = signup.price_signup(world.ctx(), second.id)
+    assert price.trial_end is None
+    done = signup.complete_signup(world.ctx(), second.id)
+    assert done.checkout.mode is CheckoutMode.PAYMENT
+    assert world.invoices(second.customer_id)[0].amount_due == price.due_now
+    assert world.facts().count("subscription.trial_started") == 1
+    assert "ada" not in repr(world.parts.store.records(Claim)).lower()
+
+
+def test_two_trials_at_once_for_one_mailbox_are_one() -> None:
+    world = World()
+    first, second = started(world, plan="starter"), started(world, plan="starter")
+    world.parts.store.before_commit = lambda *_: overtake()
+
+    def overtake() -> None:
+        world.parts.store.before_commit = None
+        signup.complete_signup(world.ctx(), first.id)
+
+    with pytest.raises(ConflictError):
+        signup.complete_signup(world.ctx(), second.id)
+    assert signup.complete_signup(world.ctx(), second.id).checkout.mode is CheckoutMode.PAYMENT
+    assert world.facts().count("subscription.trial_started") == 1
 
 
 def test_the_free_plan_starts_at_once() -> None:
@@ -279,3 +314,16 @@ def test_foreign_and_missing_are_not_found() -> None:
 )
 def test_a_likely_zone_of_a_country(country: str, zone: str) -> None:
     assert zone_of_country(country) == zone
+
+
+@pytest.mark.parametrize(
+    ("address", "box"),
+    [
+        ("Ada.L+shop@Googlemail.com", "adal@gmail.com"),
+        ("ada.l+shop@example.com", "ada.l@example.com"),
+        ("+only@example.com", "+only@example.com"),
+        ("nope", "@nope"),
+    ],
+)
+def test_the_mailbox_behind_an_address(address: str, box: str) -> None:
+    assert mailbox(address) == box

@@ -62,6 +62,9 @@ def form_view(ctx: Context, catalog: Catalog, form: Form) -> dict[str, Any]:
         "to_sales": to_sales,
         "title": _title(form.plan, to_sales),
         "choices": choices,
+        "offer": "trial"
+        if any(choice["summary"] and choice["summary"]["trial_end"] for choice in choices)
+        else "",
         "priced": any(choice["summary"] for choice in choices),
         "features": [label_of(name, catalog.labels) for name in form.plan.features],
         "limits": [
