@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from chalice.app import Blueprint
 from pydantic import BaseModel
 
-from chalicelib.application import signup
+from chalicelib.application import signup, signup_completion
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context
 from chalicelib.domain import ids
@@ -47,9 +47,9 @@ from chalicelib.entrypoints.pages.signup_form import (
 from chalicelib.entrypoints.pages.signup_view import (
     Form,
     form_view,
-    welcome_view,
 )
 from chalicelib.entrypoints.pages.visitor import enter_by_key, enter_by_link, guessed_country, page_language
+from chalicelib.entrypoints.pages.welcome_view import welcome_view
 
 bp = Blueprint(__name__)
 
@@ -148,7 +148,7 @@ def send_form(call: Call[None]) -> Reply:
 def welcome(call: Call[None]) -> Reply:
     try:
         ctx = enter_by_link(call, call.query.env)
-        completion = signup.read_completion(ctx, call.query.signup)
+        completion = signup_completion.read_completion(ctx, call.query.signup)
         view = welcome_view(current_catalog(ctx), completion, page_language(call.query.language))
     except (NotFoundError, ValidationError):
         return gone()
@@ -196,7 +196,7 @@ def _complete(call: Call[None], ctx: Context, catalog: Catalog, values: dict[str
         session = signup.save_signup(ctx, _changes(call, ctx, catalog, values))
     if values.get("offer") == "trial" and values.get("action") != "skip":
         _require_trial(ctx, session)
-    completion = signup.complete_signup(ctx, session.id)
+    completion = signup_completion.complete_signup(ctx, session.id)
     if completion.checkout is not None:
         return f"checkout/pay?{urlencode({'env': ctx.env, 'session': completion.checkout.id})}"
     return f"welcome?{urlencode({'env': ctx.env, 'signup': session.id})}"
