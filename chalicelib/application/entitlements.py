@@ -14,4 +14,6 @@ def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
     account, subscriptions = ctx.store.standing(ctx.env, customer_id)
     if account is None:
         raise NotFoundError("no such customer", id=customer_id)
-    return entitlements(customer_id, subscriptions, lambda version: ctx.catalogs.version(ctx.env, version))
+    return entitlements(
+        customer_id, subscriptions, lambda version: ctx.catalogs.version(ctx.env, version), ctx.now
+    )
