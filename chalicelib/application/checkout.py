@@ -123,29 +123,32 @@ def _apply(ctx: Context, session: CheckoutSession, state: CheckoutState) -> Chec
 def _paid(
     ctx: Context, session: CheckoutSession, charge: ChargeResult, method: PaymentMethod | None
 ) -> CheckoutSession:
-    _finish_other_attempt(ctx, session, charge)
+    fresh: Standing | None = _with_known_attempt(ctx, _standing_of(ctx, session), charge)
 
     def decide() -> CheckoutSession:
-        standing = _standing(ctx, session.id)
+        nonlocal fresh
+        standing, fresh = fresh or _standing(ctx, session.id), None
         if checkout_rules.is_late(standing, charge):
             return _refund(ctx, standing, charge)
         decision = checkout_rules.paid(standing, charge, method, collection.instants(ctx))
         if decision is None:
             return standing.session
-        decisions.commit(ctx, session.customer_id, decision)
-        return get_checkout(ctx, session.id)
+        stored = decisions.commit(ctx, session.customer_id, decision)
+        written = (each for each in stored.also if isinstance(each, CheckoutSession))
+        return next(written, standing.session)
 
     return deciding(decide)
 
 
-def _finish_other_attempt(ctx: Context, session: CheckoutSession, charge: ChargeResult) -> None:
-    """A saved card may have been charged for the same invoice at the same time: learn that first."""
-    if session.invoice_id is None:
-        return
-    invoice, subscription = collection.load(ctx, session.invoice_id)
-    attempt = invoice.attempt
-    if attempt is not None and attempt.is_open and attempt.reference != charge.reference:
-        collection.collect(ctx, invoice, subscription)
+def _with_known_attempt(ctx: Context, standing: Standing, charge: ChargeResult) -> Standing:
+    """A saved card may have been charged for the same invoice at the same time: that is learned first."""
+    attempt = standing.invoice.attempt if standing.invoice else None
+    if standing.invoice is None or attempt is None or not attempt.is_open:
+        return standing
+    if attempt.reference != charge.reference:
+        collection.collect(ctx, standing.invoice, standing.subscription)
+        return _standing(ctx, standing.session.id)
+    return standing
 
 
 def _refund(ctx: Context, standing: Standing, charge: ChargeResult) -> CheckoutSession:
@@ -249,7 +252,11 @@ def _give_up(ctx: Context, session: CheckoutSession) -> CheckoutSession:
 
 
 def _standing(ctx: Context, checkout_id: str) -> Standing:
-    session = get_checkout(ctx, checkout_id)
+    return _standing_of(ctx, get_checkout(ctx, checkout_id))
+
+
+def _standing_of(ctx: Context, session: CheckoutSession) -> Standing:
+    """What goes with the session, read in one request; its version tells whether it is still true."""
     keys: list[Key[Any]] = [
         child_key(Subscription, ctx.env, session.subscription_id),
         account_key(ctx.env, session.customer_id),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.application import checkout, checkout_opening, collection, decisions, subscriptions, trials
+from chalicelib.application import (
+    checkout,
+    checkout_opening,
+    checkout_page,
+    collection,
+    decisions,
+    subscriptions,
+    trials,
+)
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_opening import Purchase
 from chalicelib.application.context import Context, deciding
@@ -42,7 +50,7 @@ def complete_signup(ctx: Context, signup_id: str) -> Completion:
     done = read_completion(ctx, signup_id)
     if done.checkout is None:
         return done
-    return replace(done, checkout=checkout_opening.ensure_page(ctx, done.checkout))
+    return replace(done, checkout=checkout_page.ensure_page(ctx, done.checkout))
 
 
 def read_completion(ctx: Context, signup_id: str) -> Completion:
