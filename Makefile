@@ -16,7 +16,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help
 help:  ## list what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-21s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- Environment ---------------------------------------------------------------------------------
 
@@ -45,6 +45,28 @@ demo: $(INSTALLED)  ## 200 customers, twelve months, and books that agree (its o
 .PHONY: test
 test: $(INSTALLED)  ## run all tests (ARGS='-k renewal')
 	@$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+
+.PHONY: test-dynamodb-local
+test-dynamodb-local: $(INSTALLED)  ## the tables' tests against Amazon's DynamoDB Local (Java 17, Maven)
+	@$(BIN)/python -m infra.local.dynamodb_local \
+		$(BIN)/python -m pytest -n 2 --dist loadscope -k dynamodb-local $(ARGS) || test $$? = 3
+
+.PHONY: test-stripe
+test-stripe: $(INSTALLED)  ## the payment gateway's contract against Stripe's test mode (STRIPE_TEST_KEY)
+	@if [ -n "$$STRIPE_TEST_KEY" ]; then $(BIN)/python -m pytest -m stripe $(ARGS); \
+		else echo "Stripe's test mode skipped: STRIPE_TEST_KEY is not set (sk_test_…)"; fi
+
+.PHONY: bench
+bench: $(INSTALLED)  ## measure every budget: units, requests, CPU, start, growth, price (ARGS=--markdown)
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: simulate
+simulate: $(INSTALLED)  ## months with crashes and races (SEEDS=200, or SEED=123 to see one)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200)) $(ARGS)
+
+.PHONY: soak
+soak: $(INSTALLED)  ## the simulator on fresh seeds for so long (MINUTES=60)
+	@$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),60) $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED)  ## ruff, mypy and the import contract

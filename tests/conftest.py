@@ -33,6 +33,24 @@ REAL_ENGINES = ["ministack", "dynamodb-local"]
 ENGINES = ["memory", "moto", *REAL_ENGINES]
 
 
+def pytest_report_header() -> str:
+    return f"DynamoDB Local: {os.environ.get(DYNAMODB_LOCAL) or f'not asked ({DYNAMODB_LOCAL} is not set)'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without DynamoDB Local its tests are left out, said once in the header instead of once per test."""
+    if os.environ.get(DYNAMODB_LOCAL):
+        return
+    left_out = [item for item in items if "dynamodb-local" in _parameters(item)]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _parameters(item: pytest.Item) -> list[object]:
+    call = getattr(item, "callspec", None)
+    return list(call.params.values()) if call else []
+
+
 @pytest.fixture
 def memory_store():
     from chalicelib.adapters.memory import MemoryStore
@@ -106,10 +124,7 @@ def _engine(request):
         case "ministack":
             yield request.getfixturevalue("engine_store")
         case "dynamodb-local":
-            endpoint = os.environ.get(DYNAMODB_LOCAL)
-            if not endpoint:
-                pytest.skip(f"{DYNAMODB_LOCAL} is not set")
-            yield _store_at(endpoint)
+            yield _store_at(os.environ[DYNAMODB_LOCAL])
 
 
 @contextmanager

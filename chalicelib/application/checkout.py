@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, renewals, subscriptions
+from chalicelib.application import collection, decisions, renewals, subscriptions, trials
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
@@ -123,29 +123,32 @@ def _apply(ctx: Context, session: CheckoutSession, state: CheckoutState) -> Chec
 def _paid(
     ctx: Context, session: CheckoutSession, charge: ChargeResult, method: PaymentMethod | None
 ) -> CheckoutSession:
-    _finish_other_attempt(ctx, session, charge)
+    fresh: Standing | None = _with_known_attempt(ctx, _standing_of(ctx, session), charge)
 
     def decide() -> CheckoutSession:
-        standing = _standing(ctx, session.id)
+        nonlocal fresh
+        standing, fresh = fresh or _standing(ctx, session.id), None
         if checkout_rules.is_late(standing, charge):
             return _refund(ctx, standing, charge)
         decision = checkout_rules.paid(standing, charge, method, collection.instants(ctx))
         if decision is None:
             return standing.session
-        decisions.commit(ctx, session.customer_id, decision)
-        return get_checkout(ctx, session.id)
+        stored = decisions.commit(ctx, session.customer_id, decision)
+        written = (each for each in stored.also if isinstance(each, CheckoutSession))
+        return next(written, standing.session)
 
     return deciding(decide)
 
 
-def _finish_other_attempt(ctx: Context, session: CheckoutSession, charge: ChargeResult) -> None:
-    """A saved card may have been charged for the same invoice at the same time: learn that first."""
-    if session.invoice_id is None:
-        return
-    invoice, subscription = collection.load(ctx, session.invoice_id)
-    attempt = invoice.attempt
-    if attempt is not None and attempt.is_open and attempt.reference != charge.reference:
-        collection.collect(ctx, invoice, subscription)
+def _with_known_attempt(ctx: Context, standing: Standing, charge: ChargeResult) -> Standing:
+    """A saved card may have been charged for the same invoice at the same time: that is learned first."""
+    attempt = standing.invoice.attempt if standing.invoice else None
+    if standing.invoice is None or attempt is None or not attempt.is_open:
+        return standing
+    if attempt.reference != charge.reference:
+        collection.collect(ctx, standing.invoice, standing.subscription)
+        return _standing(ctx, standing.session.id)
+    return standing
 
 
 def _refund(ctx: Context, standing: Standing, charge: ChargeResult) -> CheckoutSession:
@@ -179,13 +182,15 @@ def _started(ctx: Context, standing: Standing, method: PaymentMethod | None) -> 
     if subscription.status is not Status.INCOMPLETE:
         return checkout_rules.card_only(standing, method, ctx.now)
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
+    customer = subscriptions.load_buyer(ctx, subscription.customer_id).customer
     if session.trial_days is not None:
         terms = catalog.plan(subscription.plan.product).trial
         assert terms is not None, "a trial was reserved from this catalog version"
-        return checkout_rules.trial_started(
+        started = checkout_rules.trial_started(
             standing, replace(terms, days=session.trial_days), method, ctx.now
         )
-    customer = subscriptions.load_buyer(ctx, subscription.customer_id).customer
+        claims = trials.claims_of(ctx, customer.id, customer.email)
+        return replace(started, also=(*started.also, *claims))
     decision = renewal.begin(
         subscription,
         replace(standing.account, payment_method=method or standing.account.payment_method),
@@ -247,7 +252,11 @@ def _give_up(ctx: Context, session: CheckoutSession) -> CheckoutSession:
 
 
 def _standing(ctx: Context, checkout_id: str) -> Standing:
-    session = get_checkout(ctx, checkout_id)
+    return _standing_of(ctx, get_checkout(ctx, checkout_id))
+
+
+def _standing_of(ctx: Context, session: CheckoutSession) -> Standing:
+    """What goes with the session, read in one request; its version tells whether it is still true."""
     keys: list[Key[Any]] = [
         child_key(Subscription, ctx.env, session.subscription_id),
         account_key(ctx.env, session.customer_id),

@@ -6,36 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, payment_methods, subscriptions
+from chalicelib.application import collection, decisions, subscriptions, trials
 from chalicelib.application.catalog import current_catalog
-from chalicelib.application.checkout import get_checkout
+from chalicelib.application.checkout_page import Waiting, ensure_page, open_page
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import CheckoutItem, CheckoutRequest
 from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import Buyer
 from chalicelib.domain import checkout_rules, ids, lifecycle, renewal
 from chalicelib.domain.catalog import Catalog, SoldBy
-from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
+from chalicelib.domain.checkout import CheckoutMode, CheckoutSession
 from chalicelib.domain.customer import Account, Customer, Terms
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import (
     IdempotencyMismatchError,
-    InvalidStateError,
     QuoteRequiredError,
     ValidationError,
 )
-from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import Order
 from chalicelib.domain.profile import revised
-from chalicelib.domain.return_urls import require_allowed, with_session
+from chalicelib.domain.return_urls import require_allowed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Purchase:
     """What is to be bought on a hosted page, and by whom: `customer_id` of an existing customer, or the `profile`
     (as `profile.revised` takes it) of a new one, whose id then is `new_customer_id` or follows from the request.
-    `by_visitor`: asked for by somebody without a secret key, who gets what the price list offers and no more.
+    `by_visitor`: asked for by somebody without a secret key, who gets what the price list offers and no more, and a
+    trial once per e-mail address.
     """
 
     order: Order
@@ -65,7 +63,7 @@ def open_checkout(
     session_id = ids.child_id("chk", ids.require("cus", customer_id), ctx.request_key)
     _require_return_urls(ctx, purchase)
 
-    def decide() -> CheckoutSession:
+    def decide() -> CheckoutSession | Waiting:
         existing = ctx.store.get(child_key(CheckoutSession, ctx.env, session_id))
         if existing is None:
             return _begin(ctx, purchase, session_id, also=also, facts=facts)
@@ -77,39 +75,8 @@ def open_checkout(
             )
         return existing
 
-    return ensure_page(ctx, deciding(decide))
-
-
-def ensure_page(ctx: Context, session: CheckoutSession) -> CheckoutSession:
-    """The session with the address of its page, opened at the processor if that has not happened yet.
-
-    Safe to run twice: the processor answers the session's id with the same page. A session that was given up
-    meanwhile gets its page closed again, so nobody can pay for nothing.
-    """
-    if session.url is not None or session.status is not CheckoutStatus.OPEN:
-        return session
-    if session.expires_at - ctx.machine_now < checkout_rules.SHORTEST_PAGE:
-        raise InvalidStateError(
-            "this checkout session was not opened in time",
-            fix="start a new one with a new Idempotency-Key",
-            checkout_session=session.id,
-        )
-    account = payment_methods.ensure_processor_customer(ctx, session.customer_id)
-    invoice = ctx.store.get(child_key(Invoice, ctx.env, session.invoice_id)) if session.invoice_id else None
-    page = ctx.gateway.open_checkout(_page_request(ctx, session, account, invoice))
-
-    def decide() -> CheckoutSession:
-        current = get_checkout(ctx, session.id)
-        if current.reference is not None:
-            return current
-        opened = replace(current, reference=page.reference, url=page.url)
-        ctx.store.commit(ctx.env, opened)
-        return replace(opened, version=opened.version + 1)
-
-    opened = deciding(decide)
-    if opened.status is not CheckoutStatus.OPEN:
-        ctx.gateway.close_checkout(page.reference)
-    return opened
+    found = deciding(decide)
+    return ensure_page(ctx, found) if isinstance(found, CheckoutSession) else open_page(ctx, found)
 
 
 def new_buyer(ctx: Context, customer_id: str, profile: Mapping[str, Any]) -> Buyer:
@@ -126,7 +93,7 @@ def creation(decision: Decision, customer: Customer) -> Decision:
 
 def _begin(
     ctx: Context, purchase: Purchase, session_id: str, *, also: tuple[object, ...], facts: tuple[Fact, ...]
-) -> CheckoutSession:
+) -> Waiting:
     """Everything but the page, in one transaction."""
     customer_id = ids.customer_of(session_id)
     buyer = (
@@ -149,7 +116,11 @@ def _begin(
     session = _session(ctx, purchase, session_id, buyer.customer)
     release_at = session.release_at + checkout_rules.RELEASE_MARGIN
     draft = replace(draft, request=ctx.request_print, release_at=release_at)
-    trial = subscriptions.trial_for(order, catalog, buyer.account)
+    trial = (
+        trials.trial_of(ctx, order, catalog, buyer.account, buyer.customer.email)
+        if purchase.by_visitor
+        else subscriptions.trial_for(order, catalog, buyer.account)
+    )
     if trial is not None:
         first = None
         session = replace(session, trial_days=trial.days)
@@ -166,8 +137,15 @@ def _begin(
     if purchase.customer_id is None:
         decision = creation(decision, buyer.customer)
     decision = replace(decision, also=(*decision.also, *also), facts=(*decision.facts, *facts))
-    decisions.commit(ctx, customer_id, decision)
-    return get_checkout(ctx, session_id)
+    stored = decisions.commit(ctx, customer_id, decision)
+    assert stored.subscription is not None
+    return Waiting(
+        session=next(record for record in stored.also if isinstance(record, CheckoutSession)),
+        subscription=stored.subscription,
+        account=stored.account or buyer.account,
+        customer=buyer.customer,
+        invoice=stored.invoice,
+    )
 
 
 def _session(ctx: Context, purchase: Purchase, session_id: str, customer: Customer) -> CheckoutSession:
@@ -184,37 +162,6 @@ def _session(ctx: Context, purchase: Purchase, session_id: str, customer: Custom
         language=customer.language,
         request=ctx.request_print,
     )
-
-
-def _page_request(
-    ctx: Context, session: CheckoutSession, account: Account, invoice: Invoice | None
-) -> CheckoutRequest:
-    """The same for every repetition: all of it is frozen in session and invoice."""
-    subscription = subscriptions.get_subscription(ctx, session.subscription_id)
-    return CheckoutRequest(
-        key=session.id,
-        env=ctx.env,
-        customer_id=session.customer_id,
-        processor_customer=account.processor_customer or "",
-        subscription_id=session.subscription_id,
-        checkout_id=session.id,
-        invoice_id=session.invoice_id,
-        currency=subscription.currency,
-        amount=invoice.amount_due if invoice else 0,
-        items=_items(invoice) if invoice else (),
-        return_url=f"{ctx.services.public_url}/checkout/return?env={ctx.env}&session={session.id}",
-        cancel_url=with_session(session.cancel_url, session.id),
-        expires_at=session.expires_at,
-        language=session.language,
-    )
-
-
-def _items(invoice: Invoice) -> tuple[CheckoutItem, ...]:
-    """The invoice's lines; one item where credit or a carried amount makes the sum another one."""
-    if invoice.amount_due == invoice.total:
-        return tuple(CheckoutItem(name=line.description, amount=line.total) for line in invoice.lines)
-    names = ", ".join(line.description for line in invoice.lines)
-    return (CheckoutItem(name=f"{names} (after account credit)", amount=invoice.amount_due),)
 
 
 def _require_offered(catalog: Catalog, order: Order) -> None:

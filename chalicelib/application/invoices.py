@@ -60,6 +60,12 @@ def pay_invoice(ctx: Context, invoice_id: str, *, payment_method: str | None) ->
     invoice = get_invoice(ctx, invoice_id)
     if invoice.status is not InvoiceStatus.OPEN:
         raise InvalidStateError(f"an invoice that is {invoice.status} cannot be paid", invoice=invoice_id)
+    if invoice.amount_remaining < ctx.gateway.minimum(invoice.currency):
+        raise InvalidStateError(
+            "what remains is less than the processor charges",
+            fix="record the payment with POST /v1/payments",
+            invoice=invoice_id,
+        )
     if payment_method is not None:
         payment_methods.attach(ctx, invoice.customer_id, payment_method)
     invoice = collection.begin_and_collect(ctx, invoice_id)

@@ -23,7 +23,8 @@ class TimelinePage:
 
 
 def read_timeline(ctx: Context, customer_id: str, *, limit: int, cursor: str | None = None) -> TimelinePage:
-    """Every decision about the customer by business time, with its facts, postings and movements.
+    """Every decision about the customer by business time, with its facts, postings and movements. Those of one
+    instant (a sandbox's clock stands still between jobs) in the order in which one leads to the other.
 
     NotFoundError for a foreign or missing customer; ValidationError for a cursor that is not ours.
     """
@@ -35,7 +36,16 @@ def read_timeline(ctx: Context, customer_id: str, *, limit: int, cursor: str | N
     if not entries and ctx.store.get(customer_key(ctx.env, customer_id)) is None:
         raise NotFoundError("no such customer", id=customer_id)
     further = _encoded(entries[limit - 1]) if len(entries) > limit else None
-    return TimelinePage(tuple(entries[:limit]), further)
+    page = sorted(entries[:limit], key=lambda entry: (entry.at, _step(entry)), reverse=True)
+    return TimelinePage(tuple(page), further)
+
+
+def _step(entry: JournalEntry) -> int:
+    """What comes to be, then how it will be paid, then what is ordered and opened, then what became of it."""
+    kinds = {fact.type.partition(".")[0] for fact in entry.facts}
+    if "payment" in kinds:
+        return 3
+    return 0 if "customer" in kinds else 1 if kinds == {"payment_method"} else 2
 
 
 def _encoded(entry: JournalEntry) -> str:

@@ -17,6 +17,7 @@ _LANGUAGE: Final = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|[0-9]{
 _LONGEST_LOCAL: Final = 64
 _LONGEST_HOST: Final = 253
 _LONGEST_EMAIL: Final = 254
+_DOTLESS_HOSTS: Final = frozenset({"gmail.com", "googlemail.com"})
 
 
 def email_address(text: str, *, field: str) -> str:
@@ -30,6 +31,17 @@ def email_address(text: str, *, field: str) -> str:
             fix="send a plain address such as ada@example.com; write an international domain in punycode",
         )
     return f"{local}@{host.lower()}"
+
+
+def mailbox(address: str) -> str:
+    """The mailbox behind an address, as far as can be told: in lower case, without a `+tag`, and without dots where
+    the host ignores them. For comparing people, never for writing to them.
+    """
+    local, _, host = address.strip().lower().rpartition("@")
+    local = local.partition("+")[0] or local
+    if host in _DOTLESS_HOSTS:
+        local, host = local.replace(".", ""), "gmail.com"
+    return f"{local}@{host}"
 
 
 def host_name(text: str, *, field: str) -> str:

@@ -15,10 +15,14 @@ Quotas = Mapping[str, int | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grant:
-    """What one subscription gives. `until` is when it ends or must be paid again; None: no end in sight."""
+    """What one subscription gives. `until` is when it ends or must be paid again; None: no end in sight.
+
+    `rank` is the plan's place in its catalog: of several the highest names the customer's plan.
+    """
 
     subscription_id: str
     plan: str
+    rank: int
     status: Status
     features: tuple[str, ...]
     quotas: Quotas
@@ -62,17 +66,19 @@ def entitlements(
     catalog_of: Callable[[int], Catalog],
     now: datetime,
 ) -> Entitlements:
-    """Merge what each entitled subscription grants; `catalog_of` answers an immutable catalog version.
+    """Merge what each entitled subscription grants at `now`; `catalog_of` answers an immutable catalog version.
 
-    One in arrears grants until its grace is over; paying restores it at the same instant.
+    A cancellation takes effect at its instant, however late the job that writes it down; a renewal or the end of
+    a trial that is late takes nothing away. One in arrears grants until its grace is over; paying restores it at
+    the same instant.
     """
     owned = sorted(subscriptions, key=lambda subscription: _BEST_FIRST.index(subscription.status))
     grants = [
-        _grant(subscription, catalog_of(subscription.catalog_version))
+        _grant(subscription, catalog_of(subscription.catalog_version), now)
         for subscription in owned
-        if subscription.status in ENTITLED and has_access(subscription, now)
+        if subscription.status in ENTITLED and not _is_over(subscription, now)
     ]
-    best = max(grants, key=lambda grant: len(grant.features), default=None)
+    best = max(grants, key=lambda grant: grant.rank, default=None)
     ends = [grant.until for grant in grants]
     return Entitlements(
         customer_id=customer_id,
@@ -87,17 +93,23 @@ def entitlements(
     )
 
 
-def _grant(subscription: Subscription, catalog: Catalog) -> Grant:
+def _is_over(subscription: Subscription, now: datetime) -> bool:
+    canceled = subscription.cancellation is not None and subscription.cancellation.at <= now
+    return canceled or not has_access(subscription, now)
+
+
+def _grant(subscription: Subscription, catalog: Catalog, now: datetime) -> Grant:
     plan = catalog.plan(subscription.plan.product)
     products: list[tuple[Plan | AddOn, int]] = [(plan, 1)]
     products += [
         (catalog.add_on(item.product), item.quantity)
         for item in subscription.items
-        if item.kind is ItemKind.ADD_ON
+        if item.kind is ItemKind.ADD_ON and (item.ends_at is None or now < item.ends_at)
     ]
     return Grant(
         subscription_id=subscription.id,
         plan=plan.id,
+        rank=plan.rank,
         status=subscription.status,
         features=tuple(sorted({feature for product, _ in products for feature in product.features})),
         quotas=_added(products),

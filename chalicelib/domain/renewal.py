@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from chalicelib.domain import dunning
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
+from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.catalog import Plan, TrialEnd
 from chalicelib.domain.collection import Instants, begin_attempt
 from chalicelib.domain.customer import Account, CollectionMethod, Terms
@@ -22,7 +24,7 @@ from chalicelib.domain.lifecycle import (
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.schedule import next_reminder
-from chalicelib.domain.subscription import Item, ItemKind, Subscription
+from chalicelib.domain.subscription import Billing, Item, ItemKind, Subscription
 
 LAPSED = "trial_lapsed"
 INVOICE_NET_DAYS = 14
@@ -69,7 +71,8 @@ def end_trial(
     at: Instants,
     fall_back: Plan | None = None,
 ) -> Decision:
-    """The trial's end: the first paid period (re-anchored at the end), or what the plan says without a card.
+    """The trial's end: the first paid period, anchored at the end anew (a stub where it is billed on the calendar),
+    or what the plan says without a card.
 
     `fall_back` is the free plan named by the trial, where it falls back to one.
     """
@@ -85,9 +88,9 @@ def end_trial(
             case TrialEnd.INVOICE:
                 terms = Terms(method=CollectionMethod.SEND_INVOICE, net_days=INVOICE_NET_DAYS)
                 subscription = replace(subscription, terms=terms)
-    subscription = replace(subscription, anchor=trial.ends_at, cycle=0)
-    active, facts = activated(subscription, at.business)
-    period = full_period(active, 0)
+    active, facts = activated(_anchored(subscription, trial.ends_at), at.business)
+    full = full_period(active, 0)
+    period = Period(max(full.start, trial.ends_at), full.end)
     converted = Fact("subscription.trial_converted", active.id, subscription_data(active))
     return bill_period(
         replace(active, period=period),
@@ -208,6 +211,14 @@ def _cycle_invoice(
         occasion=occasion,
         activates=activates,
     )
+
+
+def _anchored(subscription: Subscription, start: datetime) -> Subscription:
+    """Counting anew from `start`; billed on the calendar, from the boundary before it: the first period is a stub."""
+    anchor = start
+    if subscription.billing is Billing.CALENDAR and subscription.interval is not None:
+        anchor = calendar_anchor(start, subscription.zone, subscription.interval)
+    return replace(subscription, anchor=anchor, cycle=0)
 
 
 def _ended(subscription: Subscription, reason: str, at: Instants) -> Decision:

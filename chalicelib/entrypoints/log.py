@@ -27,6 +27,11 @@ def logger() -> Logger:
     return Logger(service="perennial")
 
 
+def bind(**fields: Any) -> None:
+    """Put these on every line of the present invocation, its copied contexts in pool threads included."""
+    logger().thread_safe_append_keys(**_allowed(fields))
+
+
 def log_info(message: str, **fields: Any) -> None:
     """`message` is a constant; a field that is not in FIELDS is a bug (ValueError)."""
     logger().info(message, extra=_allowed(fields), stacklevel=3)

@@ -93,6 +93,7 @@ def page(request: pytest.FixtureRequest, chromium: Any) -> Iterator[Any]:
     page.on(
         "console", lambda message: page.refused.append(message.text) if _is_policy(message.text) else None
     )
+    page.device = request.param
     page.shot = lambda name: _keep(page, f"{name}-{request.param}")
     yield page
     assert page.refused == []
@@ -129,7 +130,7 @@ def test_from_the_price_list_to_paid_and_active(shop: Shop, page: Any) -> None:
 
 def test_a_trial_that_saves_a_card_becomes_a_paid_year(shop: Shop, page: Any) -> None:
     page.goto(f"{shop.url}/signup?plan=pro&interval=month&currency=USD&key={shop.publishable}")
-    page.fill("#email", "ada@example.com")
+    page.fill("#email", f"ada.{page.device}@example.com")
     page.locator("button:visible", has_text="Start 14 days free").click()
     _pay(page, PAYS)
     page.get_by_text("Your trial has begun").wait_for()

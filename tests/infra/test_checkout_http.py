@@ -257,6 +257,19 @@ def test_the_trial_can_be_skipped_for_the_sum_on_the_button(shop, pub):
     assert "1 March 2028" in welcome.text
 
 
+def test_nobody_who_pressed_free_is_led_to_pay(shop, pub):
+    form = {**PERSON, "plan": "starter", "offer": "trial"}
+    assert follow(send(shop, pub, {**form, "token": "a" * 32}))[0] == "/welcome"
+    told = send(shop, pub, {**form, "token": "b" * 32})
+    assert told.status_code == 422
+    assert "has had its free trial" in told.text
+    assert "You pay $19.00 now" in unescape(told.text)
+    assert 'name="offer" value=""' in told.text
+    path, _ = follow(send(shop, pub, {**form, "offer": "", "token": "b" * 32}))
+    assert path == "/checkout/pay"
+    assert shop.gateway.pages["cs_mem_1"].request.amount == 1900
+
+
 def test_a_plan_without_a_card_is_welcomed_at_once(shop, pub):
     path, query = follow(send(shop, pub, {**PERSON, "plan": "free", "token": "t" * 32}))
     assert path == "/welcome"

@@ -114,16 +114,18 @@ def test_a_bad_query_is_refused(http, query):
 
 
 def test_timeline_newest_first_with_bookings(http):
-    status, page = http.get(f"/v1/customers/{http.ada}/timeline", limit=2)
+    status, page = http.get(f"/v1/customers/{http.ada}/timeline", limit=4)
     assert status == 200
     entries = list(page["data"])
     while page["next_cursor"]:
-        _, page = http.get(f"/v1/customers/{http.ada}/timeline", limit=2, cursor=page["next_cursor"])
+        _, page = http.get(f"/v1/customers/{http.ada}/timeline", limit=4, cursor=page["next_cursor"])
         entries += page["data"]
     mine = [entry for entry in http.world.journal() if entry.customer_id == http.ada]
     assert sorted(entry["id"] for entry in entries) == sorted(entry.id for entry in mine)
     instants = [entry["created"] for entry in entries]
     assert instants == sorted(instants, reverse=True)
+    renewal = [entry["facts"][0]["type"] for entry in entries if entry["created"] == instants[0]]
+    assert renewal == ["payment.succeeded", "subscription.renewed"]
     assert all(sum(p["amount"] for p in entry["postings"]) == 0 for entry in entries)
     assert any(entry["movements"] for entry in entries)
 

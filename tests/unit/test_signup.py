@@ -7,11 +7,13 @@ import threading
 
 import pytest
 
-from chalicelib.application import checkout, leads, signup, subscriptions
+from chalicelib.application import checkout, leads, signup, signup_completion, subscriptions
 from chalicelib.application.records import customer_key
 from chalicelib.domain.checkout import CheckoutMode, SignupSession, SignupStatus
-from chalicelib.domain.customer import Customer
+from chalicelib.domain.contact import mailbox
+from chalicelib.domain.customer import Claim, Customer
 from chalicelib.domain.errors import (
+    ConflictError,
     InvalidDocumentError,
     InvalidStateError,
     NotFoundError,
@@ -30,8 +32,8 @@ def started(world: World, **fields) -> SignupSession:
     return signup.create_signup(world.ctx(), {**PERSON, **URLS, **fields})
 
 
-def completed(world: World, **fields) -> signup.Completion:
-    return signup.complete_signup(world.ctx(), started(world, **fields).id)
+def completed(world: World, **fields) -> signup_completion.Completion:
+    return signup_completion.complete_signup(world.ctx(), started(world, **fields).id)
 
 
 def test_a_cart_over_several_steps() -> None:
@@ -39,7 +41,7 @@ def test_a_cart_over_several_steps() -> None:
     session = signup.create_signup(world.ctx("cart"), {"plan": "pro"})
     assert signup.create_signup(world.ctx("cart"), {"plan": "pro"}) == session
     with pytest.raises(ValidationError) as missing:
-        signup.complete_signup(world.ctx(), session.id)
+        signup_completion.complete_signup(world.ctx(), session.id)
     assert missing.value.field == "email"
     signup.update_signup(world.ctx(), session.id, {"email": "Grace@Example.com", "quantity": 3})
     session = signup.update_signup(world.ctx(), session.id, {"interval": "year", "trial": False, **URLS})
@@ -47,7 +49,7 @@ def test_a_cart_over_several_steps() -> None:
     price = signup.price_signup(world.ctx(), session.id)
     assert (price.total, price.due_now, price.renewal_amount) == (87000, 87000, 87000)
     assert world.facts() == []
-    done = signup.complete_signup(world.ctx(), session.id)
+    done = signup_completion.complete_signup(world.ctx(), session.id)
     assert done.checkout.mode is CheckoutMode.PAYMENT
     invoice = world.invoices(session.customer_id)[0]
     assert invoice.amount_due == price.due_now
@@ -79,7 +81,7 @@ def test_a_trial_that_wants_a_card_saves_one() -> None:
     assert (price.due_now, price.total, price.card_required) == (0, 5800, True)
     assert price.trial_end.isoformat() == "2026-05-15T09:00:00+00:00"
     assert price.renews_at == price.trial_end
-    done = signup.complete_signup(world.ctx(), session.id)
+    done = signup_completion.complete_signup(world.ctx(), session.id)
     assert done.checkout.mode is CheckoutMode.SETUP
     world.parts.gateway.pay_checkout(done.checkout.reference)
     checkout.complete_checkout(world.ctx(), done.checkout.id)
@@ -99,11 +101,44 @@ def test_a_trial_without_a_card_starts_at_once() -> None:
     world.expect("customer.created", "subscription.created", "subscription.trial_started", "signup.completed")
 
 
+@pytest.mark.parametrize("plan", ["starter", "pro"])  # without a card, and with one
+def test_a_trial_is_had_once_per_mailbox(plan: str) -> None:
+    world = World()
+    first = completed(world, plan=plan, email="ada.l@gmail.com")
+    second = started(world, plan=plan, email="AdaL+again@googlemail.com")
+    if plan == "pro":  # reserved, not yet had
+        assert signup.price_signup(world.ctx(), second.id).trial_end is not None
+        world.parts.gateway.pay_checkout(first.checkout.reference)
+        checkout.complete_checkout(world.ctx(), first.checkout.id)
+    price = signup.price_signup(world.ctx(), second.id)
+    assert price.trial_end is None
+    done = signup_completion.complete_signup(world.ctx(), second.id)
+    assert done.checkout.mode is CheckoutMode.PAYMENT
+    assert world.invoices(second.customer_id)[0].amount_due == price.due_now
+    assert world.facts().count("subscription.trial_started") == 1
+    assert "ada" not in repr(world.parts.store.records(Claim)).lower()
+
+
+def test_two_trials_at_once_for_one_mailbox_are_one() -> None:
+    world = World()
+    first, second = started(world, plan="starter"), started(world, plan="starter")
+    world.parts.store.before_commit = lambda *_: overtake()
+
+    def overtake() -> None:
+        world.parts.store.before_commit = None
+        signup_completion.complete_signup(world.ctx(), first.id)
+
+    with pytest.raises(ConflictError):
+        signup_completion.complete_signup(world.ctx(), second.id)
+    assert signup_completion.complete_signup(world.ctx(), second.id).checkout.mode is CheckoutMode.PAYMENT
+    assert world.facts().count("subscription.trial_started") == 1
+
+
 def test_the_free_plan_starts_at_once() -> None:
     world = World()
     session = started(world, plan="free", quantity=4)
     assert signup.price_signup(world.ctx(), session.id).due_now == 0
-    done = signup.complete_signup(world.ctx(), session.id)
+    done = signup_completion.complete_signup(world.ctx(), session.id)
     assert (done.session.outcome, done.subscription.status) == (Outcome.ACTIVE, Status.ACTIVE)
     assert world.account(done.session.customer_id).invoices == 0
     world.advance(days=60, expect=world.facts()[:0])
@@ -122,7 +157,7 @@ def test_routed_to_sales_with_the_reason(fields, reason) -> None:
     world = World()
     session = started(world, **fields)
     for _ in range(2):
-        done = signup.complete_signup(world.ctx(), session.id)
+        done = signup_completion.complete_signup(world.ctx(), session.id)
     assert done.session.status is SignupStatus.ROUTED_TO_SALES
     world.expect("lead.created", "signup.completed")
     (lead,) = leads.list_leads(world.ctx(), limit=10).records
@@ -141,18 +176,18 @@ def test_completing_at_once_and_again_is_once(plan: str) -> None:
     world = World()
     session = started(world, plan=plan)
     together = threading.Barrier(3)
-    outcomes: list[signup.Completion] = []
+    outcomes: list[signup_completion.Completion] = []
 
     def run() -> None:
         together.wait()
-        outcomes.append(signup.complete_signup(world.ctx(), session.id))
+        outcomes.append(signup_completion.complete_signup(world.ctx(), session.id))
 
     threads = [threading.Thread(target=run) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    outcomes.append(signup.complete_signup(world.ctx(), session.id))
+    outcomes.append(signup_completion.complete_signup(world.ctx(), session.id))
     assert len(outcomes) == 4
     assert len({outcome.session.id + (outcome.session.subscription_id or "") for outcome in outcomes}) == 1
     assert world.facts().count("signup.completed") == 1
@@ -169,9 +204,9 @@ def test_the_loser_of_a_race_answers_what_the_winner_made(plan: str) -> None:
 
     def overtake() -> None:
         world.parts.store.before_commit = None
-        winner.append(signup.complete_signup(world.ctx(), session.id))
+        winner.append(signup_completion.complete_signup(world.ctx(), session.id))
 
-    assert [signup.complete_signup(world.ctx(), session.id)] == winner
+    assert [signup_completion.complete_signup(world.ctx(), session.id)] == winner
     assert world.facts().count("signup.completed") == 1
 
 
@@ -191,9 +226,9 @@ def test_killed_while_completing_and_repeated(plan: str, at: int) -> None:
     session = started(world, plan=plan)
     killer = Killer(world, at)
     with contextlib.suppress(Killed):
-        signup.complete_signup(world.ctx(), session.id)
+        signup_completion.complete_signup(world.ctx(), session.id)
     killer.off()
-    done = signup.complete_signup(world.ctx(), session.id)
+    done = signup_completion.complete_signup(world.ctx(), session.id)
     assert world.facts().count("subscription.created") == 1
     assert (done.checkout is not None and done.checkout.url is not None) == (plan == "pro")
 
@@ -218,7 +253,7 @@ def test_abandoned_after_a_day_without_a_step_and_open_again_with_one() -> None:
     again = signup.update_signup(world.ctx(), session.id, {"quantity": 3})
     assert again.status is SignupStatus.OPEN
     world.advance(hours=25, expect=["signup.abandoned"])
-    assert signup.complete_signup(world.ctx(), session.id).session.outcome == Outcome.CHECKOUT
+    assert signup_completion.complete_signup(world.ctx(), session.id).session.outcome == Outcome.CHECKOUT
     world.advance(days=3)
     assert "signup.abandoned" not in world.facts()
 
@@ -279,3 +314,16 @@ def test_foreign_and_missing_are_not_found() -> None:
 )
 def test_a_likely_zone_of_a_country(country: str, zone: str) -> None:
     assert zone_of_country(country) == zone
+
+
+@pytest.mark.parametrize(
+    ("address", "box"),
+    [
+        ("Ada.L+shop@Googlemail.com", "adal@gmail.com"),
+        ("ada.l+shop@example.com", "ada.l@example.com"),
+        ("+only@example.com", "+only@example.com"),
+        ("nope", "@nope"),
+    ],
+)
+def test_the_mailbox_behind_an_address(address: str, box: str) -> None:
+    assert mailbox(address) == box

@@ -7,7 +7,7 @@ from typing import Any
 from chalice.app import Blueprint
 
 from chalicelib.application import signup as use_cases
-from chalicelib.application.signup import Completion
+from chalicelib.application.signup_completion import Completion, complete_signup, read_completion
 from chalicelib.domain.checkout import CheckoutStatus
 from chalicelib.domain.errors import (
     ConflictError,
@@ -79,7 +79,7 @@ def list_signup_sessions(call: Call[None]) -> SignupSessionPage:
     errors=(NotFoundError,),
 )
 def get_signup_session(call: Call[None]) -> SignupSessionView:
-    return signup_view(use_cases.read_completion(call.ctx, call.path["id"]))
+    return signup_view(read_completion(call.ctx, call.path["id"]))
 
 
 @endpoint(
@@ -126,7 +126,7 @@ def price_signup_session(call: Call[None]) -> SignupPriceView:
     errors=(NotFoundError, ValidationError, ConflictError, InvalidStateError, GatewayUnavailableError),
 )
 def complete_signup_session(call: Call[None]) -> SignupSessionView:
-    return signup_view(use_cases.complete_signup(call.ctx, call.path["id"]))
+    return signup_view(complete_signup(call.ctx, call.path["id"]))
 
 
 def signup_view(completion: Completion) -> SignupSessionView:

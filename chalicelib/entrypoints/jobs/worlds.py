@@ -13,6 +13,7 @@ from chalicelib.application.environments import load_environment
 from chalicelib.composition import Services
 from chalicelib.domain.environment import LIVE, Environment
 from chalicelib.domain.journal import CLOCK, Actor
+from chalicelib.entrypoints.log import bind
 
 
 @dataclass
@@ -48,4 +49,5 @@ def begin(event: Any, *, actor: Actor = CLOCK) -> Worlds:
     remaining = getattr(event.context, "get_remaining_time_in_millis", None)
     if remaining is not None:
         composition.TIME_LEFT.set(lambda: remaining() / 1000)
+        bind(request_id=event.context.aws_request_id, function=event.context.function_name)
     return Worlds(services, actor)

@@ -15,11 +15,12 @@ from urllib.parse import urlencode
 from chalice.app import Blueprint
 from pydantic import BaseModel
 
-from chalicelib.application import signup
+from chalicelib.application import signup, signup_completion
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context
 from chalicelib.domain import ids
 from chalicelib.domain.catalog import Catalog
+from chalicelib.domain.checkout import SignupSession, SignupStatus
 from chalicelib.domain.errors import (
     ConflictError,
     GatewayUnavailableError,
@@ -29,6 +30,7 @@ from chalicelib.domain.errors import (
     UnauthenticatedError,
     ValidationError,
 )
+from chalicelib.domain.signup_rules import sales_reason
 from chalicelib.entrypoints.http.bodies import refuse_card_numbers
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
 from chalicelib.entrypoints.http.problems import CardNumberError
@@ -45,9 +47,9 @@ from chalicelib.entrypoints.pages.signup_form import (
 from chalicelib.entrypoints.pages.signup_view import (
     Form,
     form_view,
-    welcome_view,
 )
 from chalicelib.entrypoints.pages.visitor import enter_by_key, enter_by_link, guessed_country, page_language
+from chalicelib.entrypoints.pages.welcome_view import welcome_view
 
 bp = Blueprint(__name__)
 
@@ -146,7 +148,7 @@ def send_form(call: Call[None]) -> Reply:
 def welcome(call: Call[None]) -> Reply:
     try:
         ctx = enter_by_link(call, call.query.env)
-        completion = signup.read_completion(ctx, call.query.signup)
+        completion = signup_completion.read_completion(ctx, call.query.signup)
         view = welcome_view(current_catalog(ctx), completion, page_language(call.query.language))
     except (NotFoundError, ValidationError):
         return gone()
@@ -192,10 +194,28 @@ def _complete(call: Call[None], ctx: Context, catalog: Catalog, values: dict[str
     except InvalidStateError:  # sent again with other content, after going back: another sign-up
         ctx = _named(ctx, {**values, "token": secrets.token_urlsafe(24)})
         session = signup.save_signup(ctx, _changes(call, ctx, catalog, values))
-    completion = signup.complete_signup(ctx, session.id)
+    if values.get("offer") == "trial" and values.get("action") != "skip":
+        _require_trial(ctx, session)
+    completion = signup_completion.complete_signup(ctx, session.id)
     if completion.checkout is not None:
         return f"checkout/pay?{urlencode({'env': ctx.env, 'session': completion.checkout.id})}"
     return f"welcome?{urlencode({'env': ctx.env, 'signup': session.id})}"
+
+
+def _require_trial(ctx: Context, session: SignupSession) -> None:
+    """Nobody who pressed "free" is led to pay: the form shows the other sum first."""
+    if session.status is SignupStatus.OPEN and not session.outcome and _has_lost_trial(ctx, session):
+        raise ValidationError(
+            "This e-mail address has had its free trial. Below is what the plan costs from today.",
+            field="email",
+        )
+
+
+def _has_lost_trial(ctx: Context, session: SignupSession) -> bool:
+    plan = plan_of(current_catalog(ctx), session.plan or "")
+    if plan is None or plan.trial is None or sales_reason(session, plan) is not None:
+        return False
+    return signup.price_of(ctx, session).trial_end is None
 
 
 def _changes(call: Call[None], ctx: Context, catalog: Catalog, values: dict[str, str]) -> dict[str, Any]:

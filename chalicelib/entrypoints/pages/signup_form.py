@@ -15,7 +15,7 @@ from chalicelib.domain.errors import DomainError, InvalidDocumentError, Problem,
 from chalicelib.domain.signup_rules import MOST_SEATS, merged, sales_reason, zone_of_country
 from chalicelib.entrypoints.pages.signup_view import interval_value, read_interval
 
-FIELDS = ("token", "plan", "interval", "currency", "quantity", "email", "name", "company", "company_size",
+FIELDS = ("token", "offer", "plan", "interval", "currency", "quantity", "email", "name", "company", "company_size",
            "country", "note", "action")  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def order_so_far(
         interval=read_interval(values.get("interval", "")),
         currency=_currency(catalog, plan, values),
         quantity=quantity,
+        email=values.get("email", ""),
         company_size=int(size) if size.isdecimal() and len(size) < 9 else None,
         zone=zone_of_country(values.get("country", "")),
     )

@@ -1,0 +1,1 @@
+"""What Perennial costs and how fast it is, counted: `make bench`. Counts and ratios, because machines are noisy."""

@@ -1,0 +1,193 @@
+"""What a seed makes happen: customers, what they do, what the machinery does, and what goes wrong, as a list of steps.
+
+Steps name things by number ("subscription 3 of those that there are"), never by id, so that a plan with steps
+left out still makes sense: that is what makes a failure small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from tests.simulation.engines import Fault
+
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Apia", "Australia/Lord_Howe",
+         "Asia/Kathmandu", "America/St_Johns")  # fmt: skip
+CURRENCIES = ("USD", "EUR", "JPY", "KWD", "ISK")
+CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_chargeCustomerFail", "pm_card_insufficient_funds",
+         "pm_card_lost", "pm_card_authenticationRequired", "pm_debit_processing", "pm_card_chargeDeclined")  # fmt: skip
+BEHAVIOURS = (
+    "ok",
+    "insufficient_funds",
+    "generic_decline",
+    "lost_card",
+    "authentication_required",
+    "processing",
+)
+PLANS = ("starter", "pro", "weekly", "tiny", "quarterly", "free", "decade", "business")
+INTERVALS = {"weekly": "week", "decade": "ten days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens. `number` seeds what it draws while it runs; `repeats` is the client's patience."""
+
+    number: int
+    kind: str
+    args: dict[str, Any] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    repeats: int = 0
+
+    def __str__(self) -> str:
+        args = " ".join(f"{name}={value}" for name, value in self.args.items())
+        faults = "  ⚡ " + ", ".join(map(str, self.faults)) if self.faults else ""
+        return f"#{self.number} {self.kind} {args}{f' ×{self.repeats + 1}' if self.repeats else ''}{faults}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    seed: int
+    start: datetime
+    steps: tuple[Step, ...]
+
+
+class Drawing:
+    """A plan being drawn."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.steps: list[Step] = []
+        self.trouble = self.random.choice((0.0, 0.15, 0.3, 0.5))
+        self.pace = self.random.choice((0.4, 1.0, 1.0, 2.0))
+
+    def add(self, kind: str, *, calm: bool = False, **args: Any) -> None:
+        faults = () if calm else self.faults()
+        repeats = self.random.choice((0, 0, 1, 1, 2)) if kind in CLIENTS else 0
+        self.steps.append(Step(len(self.steps), kind, args, faults, repeats))
+
+    def faults(self) -> tuple[Fault, ...]:
+        found = []
+        while self.random.random() < self.trouble and len(found) < 3:
+            kind = self.random.choice(FAULTS)
+            at = 1 + min(int(self.random.expovariate(0.25)), 25)
+            found.append(Fault(at, kind, self.actor() if kind == "interfere" else None))
+        return tuple(found)
+
+    def actor(self) -> Step:
+        """What somebody else does in the middle of a step."""
+        kind = self.random.choice(ACTORS)
+        args = ACTIONS[kind](self) if kind in ACTIONS else {}
+        return Step(1_000_000 + self.random.randrange(1_000_000), kind, args)
+
+    def one(self, values: Any) -> Any:
+        return self.random.choice(values)
+
+    def any_number(self) -> int:
+        return self.random.randrange(64)
+
+    def buying(self) -> dict[str, Any]:
+        """An order: mostly one that can be had."""
+        plan = self.one(PLANS)
+        default = {"quarterly": "quarter"}.get(plan, self.one(("month", "month", "month", "year")))
+        args: dict[str, Any] = {"plan": plan, "interval": INTERVALS.get(plan, default)}
+        if plan in ("pro", "business", "weekly") and self.random.random() < 0.6:
+            args["quantity"] = self.random.randint(2, 25)
+        if plan in ("starter", "pro") and self.random.random() < 0.3:
+            args["add_ons"] = (("priority_support", 1),)
+        if self.random.random() < 0.5:
+            args["trial_days"] = 0
+        return args
+
+    def card(self, bad: float = 0.35) -> str:
+        return str(self.one(CARDS) if self.random.random() < bad else "pm_card_visa")
+
+
+def _order(draw: Drawing) -> dict[str, Any]:
+    args = {"who": draw.any_number(), **draw.buying()}
+    if draw.random.random() < 0.2:
+        args["billing"] = "calendar"
+    return args
+
+
+ACTIONS: dict[str, Any] = {
+    "customer": lambda draw: {
+        "zone": draw.one(ZONES),
+        "currency": draw.one(CURRENCIES),
+        "card": draw.card() if draw.random.random() < 0.8 else None,
+        "net_days": draw.one((0, 14, 30)) if draw.random.random() < 0.2 else None,
+    },
+    "subscribe": _order,
+    "checkout": lambda draw: {"who": draw.any_number(), **draw.buying()},
+    "signup": lambda draw: {**draw.buying(), "zone": draw.one(ZONES), "currency": draw.one(CURRENCIES)},
+    "complete": lambda draw: {"which": draw.any_number()},
+    "attach": lambda draw: {"who": draw.any_number(), "card": draw.card()},
+    "behave": lambda draw: {"who": draw.any_number(), "how": draw.one(BEHAVIOURS)},
+    "detach": lambda draw: {"who": draw.any_number()},
+    "cancel": lambda draw: {"which": draw.any_number(), "at_end": draw.random.random() < 0.5},
+    "undo": lambda draw: {"which": draw.any_number()},
+    "reactivate": lambda draw: {"which": draw.any_number()},
+    "pay": lambda draw: {
+        "which": draw.any_number(),
+        "card": draw.card(0.2) if draw.random.random() < 0.5 else None,
+    },
+    "record": lambda draw: {"which": draw.any_number(), "percent": draw.one((30, 100, 100, 130))},
+    "page_pay": lambda draw: {"which": draw.any_number(), "card": draw.card(0.3)},
+    "page_return": lambda draw: {"which": draw.any_number()},
+    "page_expire": lambda draw: {"which": draw.any_number()},
+    "bank": lambda draw: {"how": draw.one(("ok", "ok", "insufficient_funds"))},
+    "profile": lambda draw: {"who": draw.any_number(), "zone": draw.one(ZONES)},
+}
+WEIGHTS = {
+    "customer": 3, "subscribe": 9, "checkout": 6, "signup": 4, "complete": 3, "attach": 4, "behave": 7, "detach": 2,
+    "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
+    "page_expire": 2, "bank": 4, "profile": 1,
+}  # fmt: skip
+CLIENTS = frozenset(ACTIONS) - {"behave", "detach", "page_pay", "bank"}
+"""Steps that are requests: whoever made one may repeat it until it is answered."""
+FAULTS = (
+    ("kill",) * 6
+    + ("interfere",) * 5
+    + ("lost", "lost", "unavailable", "conflict", "throttle", "stale", "stale")
+)
+ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "page_return",
+          "page_expire", "page_pay", "reactivate", "detach")  # fmt: skip
+WAITS = (0.02, 0.3, 2, 6, 12, 23, 25, 48, 72, 7 * 24, 7 * 24, 14 * 24, 24 * 24, 31 * 24, 31 * 24)
+"""Hours between one thing and the next."""
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed: the same for ever (as long as this file is)."""
+    drawing = Drawing(seed)
+    random = drawing.random
+    start = datetime(2026, random.randint(1, 12), 1, tzinfo=UTC) + timedelta(
+        days=random.choice((0, 3, 14, 27, 28, 29, 30)), minutes=random.randrange(24 * 60)
+    )
+    names, weights = list(WEIGHTS), list(WEIGHTS.values())
+    for _ in range(random.randint(1, 3)):
+        drawing.add("customer", **ACTIONS["customer"](drawing))
+    drawing.add("subscribe", **_order(drawing))
+    months = random.randint(2, 9)
+    elapsed = 0.0
+    while elapsed < months * 30 * 24 and len(drawing.steps) < 220:
+        for _ in range(random.choice((0, 1, 1, 2))):
+            (kind,) = random.choices(names, weights)
+            drawing.add(kind, **ACTIONS[kind](drawing))
+        hours = random.choice(WAITS) * drawing.pace
+        elapsed += hours
+        drawing.add("wait", hours=round(hours, 2), calm=True)
+        _machinery(drawing)
+    return Plan(seed, start, tuple(drawing.steps))
+
+
+def _machinery(drawing: Drawing) -> None:
+    """Mostly everything runs; now and then some of it does not, or does twice."""
+    random = drawing.random
+    lag = random.choice((0.0, 0.0, 0.3)) if drawing.trouble else 0.0
+    loss = random.choice((0.0, 0.0, 0.3, 1.0)) if drawing.trouble else 0.0
+    twice = random.choice((0.0, 0.3)) if drawing.trouble else 0.0
+    for kind in ("tick", "work", "hooks", "reconcile", "project", "mail"):
+        chance = {"reconcile": 0.3, "hooks": 0.8}.get(kind, 0.95)
+        if random.random() < chance:
+            drawing.add(kind, lag=lag, loss=loss if kind in ("hooks", "work") else 0.0, twice=twice)
