@@ -19,9 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from infra.package.build import PROJECT, SHIPPED, build_package
+from infra.package.build import CACHE, PROJECT, REQUIREMENTS, SHIPPED, build_package
 
-CACHE = PROJECT / "build" / "cache"
 KEPT = 2
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
@@ -93,7 +92,7 @@ def packaged() -> Packaged:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256(f"{sys.version} {platform.machine()}".encode())
-    roots = [PROJECT / name for name in SHIPPED] + [PROJECT / "infra" / "package"]
+    roots = [REQUIREMENTS, PROJECT / "infra" / "package", *(PROJECT / name for name in SHIPPED)]
     files = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
     files += [*(PROJECT / "infra").glob("*.json"), Path(__file__)]
     for path in sorted(files):
