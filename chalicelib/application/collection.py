@@ -84,7 +84,7 @@ def begin_and_collect(ctx: Context, invoice_id: str) -> Invoice:
         if begun is invoice:
             return invoice, subscription
         ctx.store.commit(ctx.env, begun)
-        return load(ctx, invoice_id)
+        return replace(begun, version=begun.version + 1), subscription
 
     return collect(ctx, *deciding(decide))
 
