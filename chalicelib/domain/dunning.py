@@ -1,7 +1,8 @@
 """Collecting after a decline: one run per subscription, oldest invoice first, then the end.
 
 Attempts fall on fixed days counted from the first failure in the subscription's zone. A hard decline, or one
-that needs the customer's hand, skips to the last day, unless something new can be tried before.
+that needs the customer's hand, skips to the last day, unless something new can be tried before. What the
+customer tries between those days (a new card, a payment by request) uses none of them up.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ FAILED = "payment_failed"
 def declined(
     subscription: Subscription, invoice_id: str, decline: Decline, now: datetime
 ) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The subscription after an attempt on one of its invoices was declined."""
+    """The subscription after an attempt on one of its invoices was declined: the run's next day, or its end.
+
+    Before the run's day has come the attempt was an extra one: it never ends the run.
+    """
     run = subscription.dunning
     if run is None:
         run = DunningRun(started_at=now, invoices=(invoice_id,))
         require_transition(subscription.id, subscription.status, Status.PAST_DUE)
         facts: tuple[Fact, ...] = (_past_due(subscription, run),)
+    elif _step_at(run, run.step, subscription.zone) > now:
+        run, facts = _before(run, now, subscription.zone), ()
     elif run.step >= LAST_STEP:
         return _ended(subscription, run, now)
     else:
@@ -67,7 +73,16 @@ def collected(
 
 def _stepped(run: DunningRun, decline: Decline, zone: str) -> DunningRun:
     step = run.step + 1 if decline.kind is DeclineKind.SOFT else LAST_STEP
-    return replace(run, step=step, next_at=add_days(run.started_at, STEP_DAYS[step], zone))
+    return replace(run, step=step, next_at=_step_at(run, step, zone))
+
+
+def _before(run: DunningRun, now: datetime, zone: str) -> DunningRun:
+    """The run at the last of its days that has come, so that what follows is the next one."""
+    return replace(run, step=max(step for step in range(LAST_STEP) if _step_at(run, step, zone) <= now))
+
+
+def _step_at(run: DunningRun, step: int, zone: str) -> datetime:
+    return add_days(run.started_at, STEP_DAYS[step], zone)
 
 
 def _ended(
