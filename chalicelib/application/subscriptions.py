@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.application import collection, decisions, payment_methods
@@ -110,17 +111,27 @@ def get_subscription(ctx: Context, subscription_id: str) -> Subscription:
 def list_subscriptions(
     ctx: Context, *, customer_id: str | None, status: Status | None, limit: int, cursor: str | None
 ) -> Page:
-    """Newest first: a customer's own (one Query), or the environment's page by page.
+    """Newest first: a customer's own (one Query; `cursor` is the last one's id), or the environment's.
 
-    `status` filters what a page shows, so that a page may be short and still have a cursor.
+    `status` filters what a page shows: one of the environment's may be short and still have a cursor.
     """
     if customer_id is None:
         page = ctx.store.listing(Subscription, ctx.env, limit=limit, cursor=cursor)
         return replace(page, records=tuple(s for s in page.records if status in (None, s.status)))
     load_buyer(ctx, customer_id)
     own = ctx.store.children(Subscription, ctx.env, customer_id)
-    own.sort(key=lambda subscription: subscription.created_at, reverse=True)
-    return Page(tuple(subscription for subscription in own if status in (None, subscription.status)))
+    own.sort(key=lambda subscription: (subscription.created_at, subscription.id), reverse=True)
+    if cursor is not None:
+        own = own[_position(own, cursor) + 1 :]
+    found = [subscription for subscription in own if status in (None, subscription.status)]
+    return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def _position(own: Sequence[Subscription], cursor: str) -> int:
+    for index, subscription in enumerate(own):
+        if subscription.id == cursor:
+            return index
+    raise ValidationError("this is not a cursor of ours", field="cursor", fix="send next_cursor as it came")
 
 
 def default_currency(ctx: Context, customer_id: str) -> str:
