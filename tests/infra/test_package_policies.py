@@ -103,7 +103,8 @@ class Cloud:
         own = template["Resources"][LOGICAL[name]]["Properties"].get("Environment", {}).get("Variables", {})
         variables = self.stack.resolve({**given, **own})
         fields = {key.removeprefix("PERENNIAL_").lower(): value for key, value in variables.items()}
-        with composition.use(self.services(Settings(**fields, index_settle_seconds=0))) as services:
+        services = self.services(Settings(**fields, index_settle_seconds=0))
+        with composition.use(services):
             self.running = name
             try:
                 yield services
@@ -136,10 +137,12 @@ def cloud() -> Iterator[Cloud]:
         }.items():
             patch.setenv(name, value)
         seen: list[Cloud] = []
-        recorder = (
-            "before-parameter-build.*.*",
-            lambda **call: [each.record(**call) for each in seen] and None,
-        )
+
+        def record(**call: Any) -> None:
+            for each in seen:
+                each.record(**call)
+
+        recorder = ("before-parameter-build.*.*", record)
         patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", [*botocore.handlers.BUILTIN_HANDLERS, recorder])
         tables = create_tables(boto3.client("dynamodb", region_name=REGION))
         queues = create_queues(boto3.client("sqs", region_name=REGION))
