@@ -56,6 +56,18 @@ def queued(subscription: Subscription, invoice_id: str) -> Subscription:
     return replace(subscription, dunning=replace(run, invoices=(*run.invoices, invoice_id)))
 
 
+def joined(subscription: Subscription, invoices: tuple[str, ...]) -> Subscription:
+    """The run with all of these invoices, oldest first: one of them was declined for the first time."""
+    assert subscription.dunning is not None
+    return replace(subscription, dunning=replace(subscription.dunning, invoices=invoices))
+
+
+def has_ended(subscription: Subscription) -> bool:
+    """Whether a run's end was the subscription's."""
+    cancellation = subscription.cancellation
+    return subscription.status is Status.CANCELED and cancellation is not None and cancellation.reason == FAILED
+
+
 def collected(
     subscription: Subscription, invoice_id: str, now: datetime
 ) -> tuple[Subscription, tuple[Fact, ...]]:
