@@ -21,7 +21,7 @@ from chalicelib.domain.errors import (
     NotFoundError,
     ValidationError,
 )
-from chalicelib.domain.invoice import InvoiceStatus, cycle_cause, invoice_id
+from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import Order
 from chalicelib.domain.metrics import moved
@@ -84,7 +84,7 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
     """Bring a cancelled subscription back with the prices it had; it is active once paid.
 
     Safe to run twice: its new period's invoice derives from the new start, and an unfinished first payment is
-    continued.
+    continued. A period that was billed before and never began is not billed again.
     """
 
     def decide() -> Subscription:
@@ -95,6 +95,8 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
         back = lifecycle.reactivated(subscription, ctx.now)
         if back.plan.price is not None:
             _require_method(back, buyer.account)
+        if _is_billed(ctx, back):
+            return _stored(ctx, renewal.resume(back, collection.instants(ctx)))
         return _begin(ctx, back, buyer, _catalog_of(ctx, subscription))
 
     return _first_payment(ctx, deciding(decide))
@@ -213,7 +215,19 @@ def _begin(ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog) ->
         granularity=catalog.proration,
         at=collection.instants(ctx),
     )
-    stored = decisions.commit(ctx, draft.customer_id, decision)
+    return _stored(ctx, decision)
+
+
+def _is_billed(ctx: Context, back: Subscription) -> bool:
+    """Whether the first period of a reactivated subscription has its invoice already, paid or sent."""
+    first = first_invoice_id(lifecycle.with_first_period(back)) if back.interval is not None else None
+    invoice = ctx.store.get(child_key(Invoice, ctx.env, first)) if first is not None else None
+    return invoice is not None and invoice.status in (InvoiceStatus.PAID, InvoiceStatus.OPEN)
+
+
+def _stored(ctx: Context, decision: Decision) -> Subscription:
+    assert decision.subscription is not None
+    stored = decisions.commit(ctx, decision.subscription.customer_id, decision)
     assert stored.subscription is not None
     return stored.subscription
 
