@@ -49,7 +49,7 @@ def renew(
     items = subscription.pending.items if subscription.pending is not None else subscription.items
     cycle = subscription.cycle + 1
     ahead = replace(
-        subscription, items=items, pending=None, cycle=cycle, period=Period(subscription.period.end, __import__("chalicelib.domain.calendar",fromlist=["boundary"]).boundary(subscription.period.end, subscription.zone, subscription.interval, 1))
+        subscription, items=items, pending=None, cycle=cycle, period=full_period(subscription, cycle)
     )
     data = subscription_data(ahead)
     return bill_period(
