@@ -88,7 +88,7 @@ def begin_and_collect(ctx: Context, invoice_id: str) -> Invoice:
         if begun is invoice:
             return invoice, subscription
         ctx.store.commit(ctx.env, begun)
-        return load(ctx, invoice_id)
+        return replace(begun, version=begun.version + 1), subscription
 
     return collect(ctx, *deciding(decide))
 
@@ -134,11 +134,21 @@ def _ask(ctx: Context, invoice: Invoice, attempt: Attempt) -> ChargeResult | Non
 
 
 def _collect_anew(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
-    """A new attempt in place of one that never reached the processor; its key is young, so it is charged."""
-    account = account_of(ctx, invoice.customer_id)
-    begun = collection.begin_anew(invoice, account, instants(ctx))
-    ctx.store.commit(ctx.env, begun)
-    return collect(ctx, replace(begun, version=begun.version + 1), subscription)
+    """A new attempt in place of one that never reached the processor; its key is young, so it is charged.
+
+    Who loses the race for it goes on with what the winner began.
+    """
+    lost = invoice.attempts[-1]
+
+    def decide() -> tuple[Invoice, Subscription]:
+        current, owner = load(ctx, invoice.id)
+        if current.status is not InvoiceStatus.OPEN or current.attempt != lost:
+            return current, owner
+        begun = collection.begin_anew(current, account_of(ctx, current.customer_id), instants(ctx))
+        ctx.store.commit(ctx.env, begun)
+        return replace(begun, version=begun.version + 1), owner
+
+    return collect(ctx, *deciding(decide))
 
 
 def _give_back(ctx: Context, invoice: Invoice, result: ChargeResult) -> Invoice:

@@ -90,8 +90,7 @@ def roll_key(
     if all(old.digest != issued.digest for old in key.tokens):
         key = rolled(key, issued, overlap=overlap)
         _replace(ring, document, key)
-    for each in key.tokens:
-        _keep_credential(ring, key, each)
+    _keep_credentials(ring, env, key)
     return key, token
 
 
@@ -100,8 +99,8 @@ def revoke_key(ring: KeyRing, env: str, key_id: str, *, machine_now: datetime) -
     document = _require(ring, env, key_id)
     key = revoked(_key(document), machine_now)
     _replace(ring, document, key)
+    _keep_credentials(ring, env, key)
     for each in key.tokens:
-        _keep_credential(ring, key, each)
         ring.cache.pop(each.digest, None)
     return key
 
@@ -152,6 +151,17 @@ def _require(ring: KeyRing, env: str, key_id: str) -> Document:
 def _replace(ring: KeyRing, document: Document, key: ApiKey) -> None:
     if ring.ops.replace(document, _key_data(key)) is None:
         raise ConflictError("the key was changed at the same time", fix="repeat the request", id=key.id)
+
+
+def _keep_credentials(ring: KeyRing, env: str, key: ApiKey) -> None:
+    """What each token proves, written until it says what the key says: rolling must not undo a revocation."""
+    while True:
+        for each in key.tokens:
+            _keep_credential(ring, key, each)
+        current = _key(_require(ring, env, key.id))
+        if current == key:
+            return
+        key = current
 
 
 def _keep_credential(ring: KeyRing, key: ApiKey, token: IssuedToken) -> None:

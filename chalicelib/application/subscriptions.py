@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.application import collection, decisions, payment_methods
@@ -20,7 +21,7 @@ from chalicelib.domain.errors import (
     NotFoundError,
     ValidationError,
 )
-from chalicelib.domain.invoice import InvoiceStatus, cycle_cause, invoice_id
+from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import Order
 from chalicelib.domain.metrics import moved
@@ -83,7 +84,7 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
     """Bring a cancelled subscription back with the prices it had; it is active once paid.
 
     Safe to run twice: its new period's invoice derives from the new start, and an unfinished first payment is
-    continued.
+    continued. A period that was billed before and never began is not billed again.
     """
 
     def decide() -> Subscription:
@@ -94,6 +95,8 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
         back = lifecycle.reactivated(subscription, ctx.now)
         if back.plan.price is not None:
             _require_method(back, buyer.account)
+        if _is_billed(ctx, back):
+            return _stored(ctx, renewal.resume(back, collection.instants(ctx)))
         return _begin(ctx, back, buyer, _catalog_of(ctx, subscription))
 
     return _first_payment(ctx, deciding(decide))
@@ -110,17 +113,27 @@ def get_subscription(ctx: Context, subscription_id: str) -> Subscription:
 def list_subscriptions(
     ctx: Context, *, customer_id: str | None, status: Status | None, limit: int, cursor: str | None
 ) -> Page:
-    """Newest first: a customer's own (one Query), or the environment's page by page.
+    """Newest first: a customer's own (one Query; `cursor` is the last one's id), or the environment's.
 
-    `status` filters what a page shows, so that a page may be short and still have a cursor.
+    `status` filters what a page shows: one of the environment's may be short and still have a cursor.
     """
     if customer_id is None:
         page = ctx.store.listing(Subscription, ctx.env, limit=limit, cursor=cursor)
         return replace(page, records=tuple(s for s in page.records if status in (None, s.status)))
     load_buyer(ctx, customer_id)
     own = ctx.store.children(Subscription, ctx.env, customer_id)
-    own.sort(key=lambda subscription: subscription.created_at, reverse=True)
-    return Page(tuple(subscription for subscription in own if status in (None, subscription.status)))
+    own.sort(key=lambda subscription: (subscription.created_at, subscription.id), reverse=True)
+    if cursor is not None:
+        own = own[_position(own, cursor) + 1 :]
+    found = [subscription for subscription in own if status in (None, subscription.status)]
+    return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def _position(own: Sequence[Subscription], cursor: str) -> int:
+    for index, subscription in enumerate(own):
+        if subscription.id == cursor:
+            return index
+    raise ValidationError("this is not a cursor of ours", field="cursor", fix="send next_cursor as it came")
 
 
 def default_currency(ctx: Context, customer_id: str) -> str:
@@ -202,7 +215,19 @@ def _begin(ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog) ->
         granularity=catalog.proration,
         at=collection.instants(ctx),
     )
-    stored = decisions.commit(ctx, draft.customer_id, decision)
+    return _stored(ctx, decision)
+
+
+def _is_billed(ctx: Context, back: Subscription) -> bool:
+    """Whether the first period of a reactivated subscription has its invoice already, paid or sent."""
+    first = first_invoice_id(lifecycle.with_first_period(back)) if back.interval is not None else None
+    invoice = ctx.store.get(child_key(Invoice, ctx.env, first)) if first is not None else None
+    return invoice is not None and invoice.status in (InvoiceStatus.PAID, InvoiceStatus.OPEN)
+
+
+def _stored(ctx: Context, decision: Decision) -> Subscription:
+    assert decision.subscription is not None
+    stored = decisions.commit(ctx, decision.subscription.customer_id, decision)
     assert stored.subscription is not None
     return stored.subscription
 

@@ -186,11 +186,11 @@ def written_off(invoice: Invoice, now: datetime) -> tuple[Invoice, tuple[Fact, .
 
 
 def _unserved(invoice: Invoice, now: datetime) -> int:
-    """What of the remaining amount is for days after the one of `now`."""
+    """What of the total is for days after the one of `now`, as far as it is not paid: money pays served time first."""
     if invoice.period is None:
         return 0
     left = share_left_on_cancel(invoice.period, now, invoice.zone, Granularity.DAY)
-    return round_half_away(invoice.amount_remaining * left)
+    return min(invoice.amount_remaining, round_half_away(invoice.total * left))
 
 
 def _paid(
@@ -237,8 +237,13 @@ def _declined(
     decision = Decision(
         cause=_cause(invoice, attempt), invoice=refused, facts=(_failed_fact(refused, done, decline),)
     )
-    if invoice.activates or not subscription.is_running or not _is_collected_by_run(invoice):
+    if invoice.activates or not _is_collected_by_run(invoice):
         return decision
+    if not subscription.is_running:  # its last hope was under way when the run ended
+        return _given_up(decision, refused, (), at.business) if dunning.has_ended(subscription) else decision
+    run = subscription.dunning
+    if run is not None and invoice.id not in run.invoices:
+        return _joined(decision, refused, dunning.joined(subscription, _by_age(invoice, waiting)), run.next_at)
     verdict = dunning.declined(subscription, invoice.id, decline, at.business, rules)
     after, movements = moved(verdict.subscription, decision.cause)
     failed = _failed_fact(refused, done, decline, after.dunning.next_at if after.dunning else None)
@@ -246,9 +251,24 @@ def _declined(
     return _given_up(decision, refused, waiting, at.business) if verdict.gives_up else decision
 
 
+def _joined(
+    decision: Decision, invoice: Invoice, subscription: Subscription, next_at: datetime | None
+) -> Decision:
+    """An invoice that was being collected when the run began waits its turn in it; the run's days stay."""
+    done = invoice.attempts[-1]
+    assert done.decline is not None
+    failed = _failed_fact(invoice, done, done.decline, next_at)
+    return replace(decision, subscription=subscription, facts=(failed,))
+
+
+def _by_age(invoice: Invoice, others: tuple[Invoice, ...]) -> tuple[str, ...]:
+    return tuple(each.id for each in sorted((invoice, *others), key=lambda each: each.sequence))
+
+
 def _given_up(decision: Decision, invoice: Invoice, waiting: tuple[Invoice, ...], now: datetime) -> Decision:
-    """The end of a dunning run: everything that it was to collect is uncollectible."""
-    closed = [written_off(each, now) for each in (invoice, *waiting) if each.status is InvoiceStatus.OPEN]
+    """The end of a dunning run: everything that it was to collect is uncollectible, except what is being paid."""
+    left = [each for each in waiting if each.attempt is None or not each.attempt.is_open]
+    closed = [written_off(each, now) for each in (invoice, *left) if each.status is InvoiceStatus.OPEN]
     return replace(
         decision,
         invoice=closed[0][0],

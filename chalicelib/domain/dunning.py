@@ -53,7 +53,7 @@ def declined(
         return _begun(subscription, invoice_id, decline, now, rules)
     scheduled = run.policy.attempt_at(run.started_at, run.step, subscription.zone)
     if now < scheduled and not _ends_now(run.policy, decline):
-        return Verdict(subscription=replace(subscription, dunning=replace(run, next_at=scheduled)))
+        return Verdict(subscription=_back_on_schedule(subscription, run, decline, now))
     if run.step >= run.policy.last_step or _ends_now(run.policy, decline):
         return _ended(subscription, run, now, rules)
     return Verdict(subscription=replace(subscription, dunning=_stepped(run, decline, subscription.zone)))
@@ -65,6 +65,18 @@ def queued(subscription: Subscription, invoice_id: str) -> Subscription:
     if run is None or invoice_id in run.invoices:
         return subscription
     return replace(subscription, dunning=replace(run, invoices=(*run.invoices, invoice_id)))
+
+
+def joined(subscription: Subscription, invoices: tuple[str, ...]) -> Subscription:
+    """The run with all of these invoices, oldest first: one of them was declined for the first time."""
+    assert subscription.dunning is not None
+    return replace(subscription, dunning=replace(subscription.dunning, invoices=invoices))
+
+
+def has_ended(subscription: Subscription) -> bool:
+    """Whether a run's end was the subscription's."""
+    cancellation = subscription.cancellation
+    return subscription.status is Status.CANCELED and cancellation is not None and cancellation.reason == FAILED
 
 
 def collected(
@@ -127,6 +139,16 @@ def _begun(
         return replace(verdict, facts=(past_due, *verdict.facts))
     behind = replace(subscription, status=Status.PAST_DUE, dunning=_stepped(run, decline, zone))
     return Verdict(subscription=behind, facts=(past_due,))
+
+
+def _back_on_schedule(
+    subscription: Subscription, run: DunningRun, decline: Decline, now: datetime
+) -> Subscription:
+    """What was tried ahead of the schedule uses no step up; a hard decline still waits for the last day."""
+    soft, zone = decline.kind is DeclineKind.SOFT, subscription.zone
+    step = run.policy.next_step(run.started_at, now, zone) if soft else run.policy.last_step
+    next_at = run.policy.attempt_at(run.started_at, step, zone)
+    return replace(subscription, dunning=replace(run, step=step, next_at=next_at))
 
 
 def _ends_now(policy: DunningPolicy, decline: Decline) -> bool:

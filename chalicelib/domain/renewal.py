@@ -119,7 +119,7 @@ def begin(
     started = Fact(name, subscription.id, subscription_data(subscription))
     if subscription.plan.price is None:
         active, facts = activated(subscription, at.business)
-        cause = f"begin:{subscription.id}:{subscription.anchor.isoformat()}"
+        cause = f"begin:{subscription.id}:{subscription.version}"
         return Decision(cause=cause, subscription=active, facts=(started, *facts))
     gated = with_first_period(subscription)
     return bill_period(
@@ -132,6 +132,15 @@ def begin(
         first=True,
         hosted=hosted,
     )
+
+
+def resume(subscription: Subscription, at: Instants) -> Decision:
+    """The reactivated subscription in a period that was billed before and had not begun when it was cancelled."""
+    active, facts = activated(with_first_period(subscription), at.business)
+    cause = f"resume:{subscription.id}:{subscription.version}"
+    active, movements = moved(active, cause)
+    started = Fact("subscription.reactivated", subscription.id, subscription_data(subscription))
+    return Decision(cause=cause, subscription=active, facts=(started, *facts), movements=movements)
 
 
 def remind(subscription: Subscription, at: Instants) -> Decision | None:

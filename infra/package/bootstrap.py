@@ -27,7 +27,8 @@ def bootstrap(
     ports = ports or services_of(stage, outputs)
     if ports.store.get(environment_key(LIVE)) is not None and not again:
         raise CannotPackage(
-            f"stage {stage} has its live environment and showed its first keys (make bootstrap AGAIN=1 shows them again)"
+            f"stage {stage} has its live environment and showed its first keys"
+            " (make bootstrap AGAIN=1 shows them again)"
         )
     now = datetime.now(UTC)
     opened = open_environment(

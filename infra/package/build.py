@@ -1,4 +1,4 @@
-"""Runs `chalice package` over a clean copy of what ships, and repacks what it made."""
+"""Runs `chalice package` over a clean copy of what ships, and adds the libraries to what it made."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from infra.package.archive import repack
+from infra.package.archive import pack
+from infra.package.libraries import NoWheels, libraries
 from infra.package.template import merge_template
 
 PROJECT = Path(__file__).resolve().parents[2]
-SHIPPED = ("app.py", "chalicelib", ".chalice/config.json", ".chalice/policies", "requirements.txt")
+CACHE = PROJECT / "build" / "cache"
+REQUIREMENTS = PROJECT / "requirements.txt"
+CONFIG = PROJECT / ".chalice" / "config.json"
+SHIPPED = ("app.py", "chalicelib", ".chalice/config.json", ".chalice/policies")
 PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 """Lambda runtimes at AWS that this code runs on. The Python that packages decides which one it is."""
 
@@ -40,7 +46,8 @@ class Package:
 def build_package(stage: str, output: Path) -> Package:
     """Package one stage of .chalice/config.json into the folder `output`, replacing what a build left there.
 
-    Needs pip's index (wheels for the Lambda architecture are fetched), no AWS account and no region.
+    Needs pip's index for libraries that are not in build/cache yet; no AWS account and no region. Chalice is
+    given no requirements: it would fetch them at every build, and go on without those it does not find.
     """
     _check(stage)
     with tempfile.TemporaryDirectory(prefix="perennial-package-") as folder:
@@ -50,13 +57,15 @@ def build_package(stage: str, output: Path) -> Package:
         merge = workspace / "merge.json"
         merge.write_text(json.dumps(merge_template(stage)), encoding="utf-8")
         _run_chalice(stage, source, merge, made)
+        with zipfile.ZipFile(made / "deployment.zip") as packed:
+            packed.extractall(workspace / "application")
         output.mkdir(parents=True, exist_ok=True)
         package = Package(
             template=output / "sam.json",
             archive=output / "deployment.zip",
             runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
         )
-        repack(made / "deployment.zip", package.archive, workspace / "contents")
+        pack(workspace / "application", package.archive, onto=_libraries())
         shutil.copyfile(made / "sam.json", package.template)
     return package
 
@@ -65,9 +74,21 @@ def _check(stage: str) -> None:
     if sys.version_info[:2] not in PYTHONS:
         known = ", ".join(f"{major}.{minor}" for major, minor in PYTHONS)
         raise CannotPackage(f"Lambda has no runtime for this Python; package with one of {known}")
-    stages = json.loads((PROJECT / ".chalice/config.json").read_text(encoding="utf-8"))["stages"]
+    stages = _config()["stages"]
     if stage not in stages:
         raise CannotPackage(f"no stage '{stage}' in .chalice/config.json; there are {', '.join(stages)}")
+
+
+def _config() -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(CONFIG.read_text(encoding="utf-8"))
+    return config
+
+
+def _libraries() -> Path:
+    try:
+        return libraries(REQUIREMENTS, _config()["lambda_architecture"], CACHE)
+    except NoWheels as trouble:
+        raise CannotPackage(str(trouble)) from None
 
 
 def _copy_shipped(target: Path) -> None:
@@ -93,8 +114,6 @@ def _run_chalice(stage: str, source: Path, merge: Path, target: Path) -> None:
     )  # fmt: skip
     if run.returncode:
         raise CannotPackage(f"chalice package failed: {_last_line(run.stderr or run.stdout)}")
-    if "Could not install dependencies" in run.stdout + run.stderr:  # Chalice goes on without them
-        raise CannotPackage(f"no wheels for Lambda: {' '.join((run.stdout + run.stderr).split())}")
 
 
 def _last_line(text: str) -> str:

@@ -105,17 +105,9 @@ def check(settings: Settings, cli: Any) -> None:
         raise CannotPackage(f"no valid AWS credentials or no region ({trouble})") from None
     cli.run("s3api", "head-bucket", "--bucket", settings.bucket)
     names = [f"/perennial/{settings.stage}/{name}" for name in SECRETS]
-    answer = json.loads(
-        cli.run(
-            "ssm",
-            "describe-parameters",
-            "--output",
-            "json",
-            "--parameter-filters",
-            f"Key=Name,Option=Equals,Values={','.join(names)}",
-        )  # fmt: skip
-    )
-    kinds = {parameter["Name"]: parameter["Type"] for parameter in answer["Parameters"]}
+    filters = f"Key=Name,Option=Equals,Values={','.join(names)}"
+    found = cli.run("ssm", "describe-parameters", "--output", "json", "--parameter-filters", filters)
+    kinds = {parameter["Name"]: parameter["Type"] for parameter in json.loads(found)["Parameters"]}
     missing = [name for name in names if kinds.get(name) != "SecureString"]
     if missing:
         raise CannotPackage(

@@ -31,7 +31,7 @@ def growth(bench: Bench, small: int = SMALL, large: int = LARGE) -> tuple[Cost, 
     return before, _cost(bench)
 
 
-def _cost(bench: Bench, number: int = 40, rounds: int = 4) -> Cost:
+def _cost(bench: Bench, number: int = 20, rounds: int = 10) -> Cost:
     counted = bench.subscribers(number)
     batches = [bench.subscribers(number) for _ in range(rounds)]
     bench.a_month_on()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.adapters.dynamo.meter import Usage, metered
-from chalicelib.application import projection, renewals
+from chalicelib.application import dunning, projection, renewals
 from chalicelib.application.feed import PART
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.ports import ProcessorNotice
@@ -58,7 +58,7 @@ def later_decline(bench: Bench) -> OneRenewal:
     renewals.renew_subscription(bench.ctx(), subscription.id)
     bench.a_month_on()
     with metered(bench.services.store) as usage, stripe_calls() as stripe:
-        renewals.run_dunning(bench.ctx(), subscription.id)
+        dunning.run_dunning(bench.ctx(), subscription.id)
     return _one(usage, stripe)
 
 

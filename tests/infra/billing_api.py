@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.adapters.memory.fakes import MemoryQueues
 from chalicelib.adapters.memory.gateway import MemoryGateway
+from chalicelib.application.catalog import publish_default
 from tests.infra.api import Answer, Api, api_on
 
 MISSING = {prefix: f"{prefix}_{'0' * 42}" for prefix in ("sub", "inv", "adv")} | {"cus": f"cus_{'0' * 26}"}
@@ -22,6 +23,8 @@ class Billing:
         self.queues = MemoryQueues()
         api.services.gateway = self.gateway  # type: ignore[misc]
         api.services.queues = self.queues  # type: ignore[misc]
+        for opened in (api.sandbox, api.live):
+            publish_default(api.context(opened.environment.id))
 
     def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         return self.api(method, path, body, **options)
@@ -39,8 +42,17 @@ class Billing:
         return customer
 
     def subscribe(self, customer: str, plan: str = "starter", **fields: Any) -> Any:
-        body = {"customer": customer, "plan": plan, "trial_days": 0, **fields}
-        return self.ok("POST", "/v1/subscriptions", {k: v for k, v in body.items() if v is not None})
+        """Without a trial."""
+        return self.ok(
+            "POST", "/v1/subscriptions", {"customer": customer, "plan": plan, "trial_days": 0, **fields}
+        )
+
+    def foreign(self) -> Any:
+        """A paid subscription of another environment."""
+        key = self.api.live.secret_token
+        customer = self.ok("POST", "/v1/customers", {"email": "eve@example.com"}, key=key)["id"]
+        body = {"customer": customer, "plan": "starter", "trial_days": 0, "payment_method": "pm_card_visa"}
+        return self.ok("POST", "/v1/subscriptions", body, key=key)
 
     def advance(self, by: str) -> Any:
         return self.ok("POST", "/v1/clock/advance", {"by": by})

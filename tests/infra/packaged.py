@@ -19,9 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from infra.package.build import PROJECT, SHIPPED, build_package
+from infra.package.build import CACHE, PROJECT, REQUIREMENTS, SHIPPED, build_package
 
-CACHE = PROJECT / "build" / "cache"
 KEPT = 2
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
@@ -72,10 +71,10 @@ class Packaged:
         return run.stdout
 
     def import_seconds(self, *modules: str, rounds: int = 5) -> float:
-        """The quickest of `rounds` cold imports of modules, without the interpreter's own start."""
+        """CPU seconds of the quickest of `rounds` cold imports, without the interpreter's own start."""
         statement = (
-            "import time\nstart = time.perf_counter()\n"
-            f"import {', '.join(modules)}\nprint(time.perf_counter() - start)"
+            "import time\nstart = time.process_time()\n"
+            f"import {', '.join(modules)}\nprint(time.process_time() - start)"
         )
         return min(float(self.import_cold(statement)) for _ in range(rounds))
 
@@ -93,7 +92,7 @@ def packaged() -> Packaged:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256(f"{sys.version} {platform.machine()}".encode())
-    roots = [PROJECT / name for name in SHIPPED] + [PROJECT / "infra" / "package"]
+    roots = [REQUIREMENTS, PROJECT / "infra" / "package", *(PROJECT / name for name in SHIPPED)]
     files = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
     files += [*(PROJECT / "infra").glob("*.json"), Path(__file__)]
     for path in sorted(files):

@@ -212,6 +212,7 @@ def test_keys_are_listed_in_pages_without_their_tokens(world):
         {"name": "x", "scopes": ["read"], "kind": "publishable"},
         {"name": "x", "scopes": ["read"], "expires_at": "2026-01-01T00:00:00Z"},
         {"name": "x", "scopes": ["read"], "expires_at": "2028-01-01T00:00:00"},
+        {"name": "x", "scopes": ["read"], "expires_at": "9999-12-31T23:59:59Z"},
         {"name": "x", "scopes": ["read"], "env": "live"},
     ],
 )

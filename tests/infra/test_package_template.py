@@ -290,8 +290,8 @@ def test_native_modules_are_for_lambda(package: Packaged) -> None:
             assert f"cpython-{runtime}-aarch64" in name
 
 
-def test_the_same_source_gives_the_same_order_and_times(package: Packaged) -> None:
+def test_the_zip_carries_no_times_and_nothing_twice(package: Packaged) -> None:
     with zipfile.ZipFile(package.archive) as packed:
         entries = packed.infolist()
-    assert [entry.filename for entry in entries] == sorted(entry.filename for entry in entries)
+    assert len({entry.filename for entry in entries}) == len(entries)
     assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}

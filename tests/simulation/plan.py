@@ -153,8 +153,14 @@ FAULTS = (
 )
 ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "page_return",
           "page_expire", "page_pay", "reactivate", "detach")  # fmt: skip
+SEQUELS = {
+    "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
+    "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
+    "behave": ("pay", "attach"),
+}  # fmt: skip
+MOST_STEPS = 350
 WAITS = (0.02, 0.3, 2, 6, 12, 23, 25, 48, 72, 7 * 24, 7 * 24, 14 * 24, 24 * 24, 31 * 24, 31 * 24)
-"""Hours between one thing and the next."""
+"""Hours between one thing and the next. In SEQUELS, what was made last is meant (number -1)."""
 
 
 def draw(seed: int) -> Plan:
@@ -170,15 +176,32 @@ def draw(seed: int) -> Plan:
     drawing.add("subscribe", **_order(drawing))
     months = random.randint(2, 9)
     elapsed = 0.0
-    while elapsed < months * 30 * 24 and len(drawing.steps) < 220:
+    while elapsed < months * 30 * 24 and len(drawing.steps) < MOST_STEPS:
         for _ in range(random.choice((0, 1, 1, 2))):
             (kind,) = random.choices(names, weights)
             drawing.add(kind, **ACTIONS[kind](drawing))
-        hours = random.choice(WAITS) * drawing.pace
-        elapsed += hours
-        drawing.add("wait", hours=round(hours, 2), calm=True)
-        _machinery(drawing)
+            elapsed += _sequel(drawing, kind)
+        elapsed += _pass(drawing, random.choice(WAITS) * drawing.pace)
     return Plan(seed, start, tuple(drawing.steps))
+
+
+def _pass(drawing: Drawing, hours: float) -> float:
+    drawing.add("wait", hours=round(hours, 2), calm=True)
+    _machinery(drawing)
+    return hours
+
+
+def _sequel(drawing: Drawing, kind: str) -> float:
+    """What often comes next, so that stories are told to their end; answers the hours that it took."""
+    hours = 0.0
+    for follows in SEQUELS.get(kind, ()):
+        if drawing.random.random() < 0.35:
+            hours += _pass(drawing, drawing.random.choice((0.01, 0.5, 5, 22, 26, 70)))
+        if drawing.random.random() < 0.7:
+            args = ACTIONS[follows](drawing)
+            args.update(dict.fromkeys(args.keys() & {"which", "who"}, -1))
+            drawing.add(follows, **args)
+    return hours
 
 
 def _machinery(drawing: Drawing) -> None:

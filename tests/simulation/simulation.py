@@ -63,11 +63,12 @@ def heal(world: World) -> None:
         step("wait", hours=12)
     for _ in range(ROUNDS):
         before = len(world.store.committed)
+        step("bank", how="ok")
         for kind in MACHINERY:
             step(kind)
-        world.clock += VISIBILITY
         if len(world.store.committed) == before and world.quiet():
             return
+        world.clock += VISIBILITY
     raise Violation("it does not come to rest")
 
 

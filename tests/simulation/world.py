@@ -518,7 +518,7 @@ class World:
         return lambda ctx: customers.update_customer(ctx, customer, {"time_zone": zone})
 
     def _pick(self, type_: type, which: int, where: Callable[[Any], bool] = lambda each: True) -> Any:
-        found = sorted((each for each in self.records(type_) if where(each)), key=lambda each: each.id)
+        found = sorted((each for each in self.records(type_) if where(each)), key=_age)
         return found[which % len(found)] if found else None
 
     def _order(self, ctx: Context, customer: str, order: Mapping[str, Any]) -> Order:
@@ -555,6 +555,10 @@ def _shuffled(random: Random, entries: list[JournalEntry]) -> list[JournalEntry]
     random.shuffle(places)
     by_customer = {customer: [e for e in entries if e.customer_id == customer] for customer in places}
     return [by_customer[customer].pop(0) for customer in places]
+
+
+def _age(record: Any) -> tuple[datetime, str]:
+    return getattr(record, "created_at", None) or record.issued_at, record.id
 
 
 def _interval(name: str) -> Interval:

@@ -206,6 +206,30 @@ def test_revoking_ends_every_token_elsewhere_within_the_cache(ring):
         roll_key(ring, "sbx_1", key.id, overlap=timedelta(0), request_key="r", machine_now=NOW)
 
 
+def test_rolling_does_not_undo_a_revocation_at_the_same_time(ring):
+    class Overtaken(MemoryOps):
+        """Between the new key and its proofs, somebody else revokes it."""
+
+        def put(self, pk, sk, data, *, expires_at=None):
+            if key_id and not revoked:
+                revoked.append(revoke_key(KeyRing(ring.ops, PEPPER), "sbx_1", key_id[0], machine_now=NOW))
+            return super().put(pk, sk, data, expires_at=expires_at)
+
+    key_id, revoked = [], []
+    overtaken = Overtaken()
+    overtaken._items = ring.ops._items
+    rolling = KeyRing(overtaken, PEPPER)
+    key, old = issue(rolling)
+    key_id.append(key.id)
+    _, new = roll_key(
+        rolling, "sbx_1", key.id, overlap=timedelta(days=1), request_key="roll", machine_now=NOW
+    )
+    assert len(revoked) == 1
+    for token in (old, new):
+        with pytest.raises(UnauthenticatedError):
+            check_token(another_process(ring), token, machine_now=NOW)
+
+
 def test_a_broken_off_creation_is_completed_by_running_it_again(ring):
     class Crash(Exception):
         pass

@@ -25,15 +25,18 @@ _DIGIT_GROUPS = re.compile(r"(?<![0-9A-Za-z])[0-9]+(?:[ \-.][0-9]+)*(?![0-9A-Za-
 
 
 class Schema(BaseModel):
-    """Base of every request: unknown fields are refused by name, nothing is coerced, nothing changes."""
+    """Base of every request: unknown fields are refused by name, nothing is coerced, nothing changes.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    Validators are built on first use: a cold start pays for the schemas of its request, not for all.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class View(BaseModel):
     """Base of every answer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def require_size(raw: bytes) -> None:

@@ -94,7 +94,10 @@ def target(body: AdvanceRequest, now: datetime) -> datetime:
             raise ValidationError(
                 "an instant needs its offset", field="to", fix="write 2027-01-01T00:00:00Z, for example"
             )
-        return body.to.astimezone(UTC)
+        to = body.to.astimezone(UTC)
+        if to - now > LONGEST:
+            raise _too_far("to")
+        return to
     assert body.by is not None
     return _later(now, body.by)
 
@@ -138,7 +141,11 @@ def _later(now: datetime, duration: str) -> datetime:
         raise ValidationError(f"{duration!r} is not a duration", field="by", fix="write P30D, P1M or PT12H")
     months = parts.pop("years", 0) * MONTHS_A_YEAR + parts.pop("months", 0)
     if months > LONGEST_MONTHS or timedelta(**parts) > LONGEST:
-        raise ValidationError("that is further than twenty years", field="by", fix="go in smaller steps")
+        raise _too_far("by")
     if months:
         now = boundary(now, "UTC", Interval(IntervalUnit.MONTH, months), 1)
     return now + timedelta(**parts)
+
+
+def _too_far(field: str) -> ValidationError:
+    return ValidationError("that is further than twenty years", field=field, fix="go in smaller steps")

@@ -78,6 +78,10 @@ def create_key(call: Call[KeyRequest]) -> NewKeyView:
     expires_at = call.body.expires_at
     if expires_at is not None and expires_at <= call.machine_now:
         raise InvalidError("this is past", field="expires_at", fix="give a later instant")
+    if expires_at is not None and expires_at.year > call.machine_now.year + 100:
+        raise InvalidError(
+            "this is too far away", field="expires_at", fix="leave it out for a key without an end"
+        )
     key, token = credentials.issue_key(
         call.services.keys,
         call.ctx.env,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from chalicelib.application.context import Context
@@ -15,6 +16,7 @@ from chalicelib.entrypoints.http.auth import is_publishable
 from chalicelib.entrypoints.http.kit import Call
 
 VISITOR = Actor(ActorKind.CUSTOMER)
+_ENVIRONMENT = re.compile(r"live|sbx_[0-9a-z]{26}", re.ASCII)
 
 
 def enter_by_key(call: Call[Any], key: str | None) -> Context:
@@ -29,6 +31,8 @@ def enter_by_key(call: Call[Any], key: str | None) -> Context:
 
 def enter_by_link(call: Call[Any], env: str) -> Context:
     """The environment named by a link that also carries an unguessable id. NotFoundError for an unknown one."""
+    if not _ENVIRONMENT.fullmatch(env):
+        raise NotFoundError("no such page")
     try:
         return call.entering(env, VISITOR)
     except UnauthenticatedError:

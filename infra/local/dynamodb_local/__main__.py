@@ -1,7 +1,8 @@
 """`python -m infra.local.dynamodb_local [command …]`: fetch DynamoDB Local, start it, run the command against it.
 
 The command finds its address in DYNAMODB_LOCAL_ENDPOINT; the engine ends with it, and its status is ours. Without a
-command it runs until Ctrl-C. Without Java or Maven: one line, and status 3.
+command it runs until Ctrl-C. Without Java or Maven: one line, and status 3. The engine has no option to listen on
+loopback alone: while it runs, its port (with the tests' made-up data, in memory) is open to the network.
 """
 
 from __future__ import annotations
