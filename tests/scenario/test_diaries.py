@@ -370,12 +370,29 @@ def test_a_first_debit_that_takes_days_activates_when_it_arrives() -> None:
     with suppress(PaymentPendingError):
         world.subscribe(customer, "starter", trial_days=0)
     world.facts()
-    world.advance(days=2, expect=[])
+    assert world.advance(days=6, expect=[]).status == "done"
+    assert world.parts.gateway.calls["cancel_charge"] <= 2, "asked every few days, not every minute"
     (sub,) = world.parts.store.records(Subscription)
     assert sub.status is Status.INCOMPLETE
     world.parts.gateway.settle(next(iter(world.parts.gateway.payments)), "ok")
-    world.advance(days=2, expect=[*PAID, "subscription.activated"])
+    world.advance(days=3, expect=[*PAID, "subscription.activated"])
     assert world.reload(sub).status is Status.ACTIVE
+    assert world.advance(days=5, expect=[]).status == "done"
+
+
+def test_a_first_debit_that_fails_after_days_is_given_up() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    customer = world.customer("pm_debit_processing")
+    with suppress(PaymentPendingError):
+        world.subscribe(customer, "starter", trial_days=0)
+    world.advance(days=2)
+    world.facts()
+    world.parts.gateway.settle(next(iter(world.parts.gateway.payments)), "generic_decline")
+    assert (
+        world.advance(days=4, expect=["payment.failed", "subscription.expired", "invoice.voided"]).status
+        == "done"
+    )
+    assert world.ledger() == {}
 
 
 def test_yearly_from_a_leap_day() -> None:
