@@ -11,13 +11,14 @@ from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.subscriptions import first_invoice_id, occasion
 from chalicelib.domain import billing, lifecycle, renewal
 from chalicelib.domain.catalog import Catalog
+from chalicelib.domain.checkout_rules import PROCESSING_WAIT
 from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.ids import customer_of
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.metrics import moved
-from chalicelib.domain.payment import Outcome
+from chalicelib.domain.payment import AttemptStatus, Outcome
 from chalicelib.domain.schedule import DueKind, next_due
 from chalicelib.domain.subscription import Subscription
 
@@ -81,14 +82,15 @@ def end_canceled(ctx: Context, subscription_id: str) -> None:
 def release_incomplete(ctx: Context, subscription_id: str) -> None:
     """Give up a subscription whose first payment did not come, once the processor can take none any more.
 
-    Safe to run twice. A charge that turns out to have succeeded activates instead; one whose outcome is still
-    unknown keeps everything as it is for the next run.
+    Safe to run twice. A charge that turns out to have succeeded activates instead; one that takes days puts the
+    release off; one whose outcome is still unknown keeps everything as it is for the next run.
     """
     subscription = _due_subscription(ctx, subscription_id, DueKind.RELEASE)
     if subscription is None:
         return
     invoice_id = first_invoice_id(subscription)
     if invoice_id is not None and not close_attempt(ctx, invoice_id):
+        _put_off_release(ctx, subscription_id, invoice_id)
         return
     deciding(lambda: release(ctx, subscription_id, invoice_id))
 
@@ -212,3 +214,18 @@ def close_attempt(ctx: Context, invoice_id: str) -> bool:
         return True
     collection.settle(ctx, invoice, subscription, result)
     return result.outcome is Outcome.DECLINED
+
+
+def _put_off_release(ctx: Context, subscription_id: str, invoice_id: str) -> None:
+    """Asked again later where the first payment is a debit under way. May run twice: what is not due stays."""
+
+    def decide() -> None:
+        subscription = _due_subscription(ctx, subscription_id, DueKind.RELEASE)
+        attempt = collection.load(ctx, invoice_id)[0].attempt
+        if subscription is None or attempt is None or attempt.status is not AttemptStatus.PROCESSING:
+            return
+        later = replace(subscription, release_at=ctx.now + PROCESSING_WAIT)
+        cause = f"put_off:{subscription_id}:{subscription.version}"
+        decisions.commit(ctx, subscription.customer_id, Decision(cause=cause, subscription=later))
+
+    deciding(decide)

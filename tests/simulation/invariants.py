@@ -65,7 +65,7 @@ def _money(world: World) -> Iterator[str]:
         collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.reference is not None)
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
         bad = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.UNCOLLECTIBLE)
-        revenue = sum(i.total - i.tax - i.credited for i in of if i.status not in _NEVER)
+        revenue = sum(invoice.total - invoice.tax for invoice in of if invoice.status not in _NEVER)
         credit = sum(c.amount for a in accounts for c in a.credits if c.currency == currency)
         booked = ledger[currency]
         for what, left, right in (
