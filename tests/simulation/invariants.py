@@ -9,7 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from chalicelib.application import books, entitlements, feed
 from chalicelib.application.letters import letter_of
+from chalicelib.application.ports import ProcessorNotice
 from chalicelib.application.records import account_key
 from chalicelib.domain.calendar import Interval, Period
 from chalicelib.domain.checkout import CheckoutSession
@@ -31,6 +32,7 @@ from tests.simulation.world import World
 
 MOST_TRIES = 5
 """The dunning days: what the clock tries for one invoice."""
+KEPT = timedelta(days=29)
 _NEVER = (InvoiceStatus.VOID,)
 
 
@@ -65,7 +67,7 @@ def _money(world: World) -> Iterator[str]:
         collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.reference is not None)
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
         bad = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.UNCOLLECTIBLE)
-        revenue = sum(invoice.total - invoice.tax for invoice in of if invoice.status not in _NEVER)
+        revenue = sum(i.total - i.tax - i.credited for i in of if i.status not in _NEVER)
         credit = sum(c.amount for a in accounts for c in a.credits if c.currency == currency)
         booked = ledger[currency]
         for what, left, right in (
@@ -331,6 +333,31 @@ def _is_carried(source: str, invoices: list[Invoice]) -> bool:
     )
 
 
+def _reported(world: World) -> Iterator[str]:
+    """What the processor reported has arrived, once, as long as it could be read back: it keeps a month."""
+    facts = Counter(
+        fact.data["reference"]
+        for entry in world.journal()
+        for fact in entry.facts
+        if fact.type == "refund.reported"
+    )
+    refunds = Counter(n.reference for n in world.processor.notices if n.kind == "charge.refunded")
+    reported = [notice for notice in world.processor.notices if _readable(world, notice)]
+    detached = {notice.reference for notice in reported if notice.kind == "payment_method.detached"}
+    if any(facts[reference] > times for reference, times in refunds.items()):
+        yield f"refunds {refunds}, reported {facts}"
+    for notice in reported:
+        if notice.kind == "charge.refunded" and not facts[notice.reference]:
+            yield f"the refund of {notice.reference} was never noted"
+    for account in world.records(Account):
+        if account.payment_method is not None and account.payment_method.id in detached:
+            yield f"{account.customer_id} still has the card {account.payment_method.id}, which is gone"
+
+
+def _readable(world: World, notice: ProcessorNotice) -> bool:
+    return any(notice.created <= at <= notice.created + KEPT for at in world.reconciled)
+
+
 def _access(world: World) -> Iterator[str]:
     """Who may use what follows from the statuses; who is active has paid for now, or is being asked to."""
     by_customer: dict[str, list[Subscription]] = defaultdict(list)
@@ -384,5 +411,6 @@ def _rounded(exact: Fraction) -> int:
 
 
 CHECKS: tuple[Callable[[World], Iterator[str]], ...] = (
-    _one_cycle_invoice, _money, _charges, _invoices, _periods, _mrr, _published, _mails, _nothing_left, _access,
+    _one_cycle_invoice, _money, _charges, _invoices, _periods, _mrr, _published, _mails, _nothing_left,
+    _reported, _access,
 )  # fmt: skip
