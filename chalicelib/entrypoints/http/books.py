@@ -16,7 +16,7 @@ from chalicelib.entrypoints.http.kit import Call, Schema, Scope, View, endpoint
 
 bp = Blueprint(__name__)
 K = TypeVar("K", bound=StrEnum)
-_LATE = " Sums are folded in as journal entries arrive, moments after the decision."
+_LATE = "Sums are folded in as journal entries arrive, moments after the decision."
 
 
 class BooksQuery(Schema):
@@ -37,7 +37,7 @@ class LedgerView(View):
 
 
 class LedgersView(View):
-    data: list[LedgerView]
+    data: list[LedgerView] = Field(description=_LATE)
 
 
 class MrrMonthView(View):
@@ -53,7 +53,7 @@ class MrrView(View):
 
 
 class MrrsView(View):
-    data: list[MrrView]
+    data: list[MrrView] = Field(description=_LATE)
 
 
 @endpoint(
@@ -64,7 +64,7 @@ class MrrsView(View):
     answer=LedgersView,
     scope=Scope.READ,
     tag="Books",
-    summary="The ledger per currency: balances, and what each month booked." + _LATE,
+    summary="The ledger per currency: balances, and what each month booked",
 )
 def ledger(call: Call[None]) -> LedgersView:
     months = read_books(call.services.ops, call.ctx.env)
@@ -91,7 +91,7 @@ def ledger(call: Call[None]) -> LedgersView:
     answer=MrrsView,
     scope=Scope.READ,
     tag="Books",
-    summary="Monthly recurring revenue per currency, and how each month moved it." + _LATE,
+    summary="Monthly recurring revenue per currency, and how each month moved it",
 )
 def mrr(call: Call[None]) -> MrrsView:
     months = read_books(call.services.ops, call.ctx.env)
