@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from chalicelib.application import decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, customer_key
-from chalicelib.domain import ids
+from chalicelib.domain import dunning, ids
 from chalicelib.domain.customer import Account, PaymentMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.journal import Fact
+from chalicelib.domain.subscription import Subscription
 
 
 def attach(ctx: Context, customer_id: str, method: str) -> PaymentMethod:
@@ -62,22 +65,26 @@ def ensure_processor_customer(ctx: Context, customer_id: str) -> Account:
 
 
 def remember(ctx: Context, customer_id: str, method: PaymentMethod) -> None:
-    """Make `method` the customer's default, noting the fact once."""
+    """Make `method` the customer's default, noting the fact once. What is in dunning is tried with it at once."""
 
     def decide() -> None:
-        account = ctx.store.get(account_key(ctx.env, customer_id))
+        account, subscriptions = ctx.store.standing(ctx.env, customer_id)
         assert account is not None
         if account.payment_method != method:
-            decisions.commit(ctx, customer_id, attached(account, method))
+            decisions.commit(ctx, customer_id, attached(account, method, subscriptions, ctx.now))
 
     deciding(decide)
 
 
-def attached(account: Account, method: PaymentMethod) -> Decision:
-    """The account with its new default method."""
+def attached(
+    account: Account, method: PaymentMethod, subscriptions: Sequence[Subscription], now: datetime
+) -> Decision:
+    """The account with its new default method, and the dunning runs that go on with it."""
     data = {"brand": method.brand, "last4": method.last4, "kind": method.kind}
+    hastened = [(each, dunning.hastened(each, now)) for each in subscriptions]
     return Decision(
         cause=f"method:{method.id}:{account.version}",
         account=replace(account, payment_method=method),
+        also=tuple(after for before, after in hastened if after is not before),
         facts=(Fact("payment_method.attached", account.customer_id, data),),
     )

@@ -76,7 +76,17 @@ def joined(subscription: Subscription, invoices: tuple[str, ...]) -> Subscriptio
 def has_ended(subscription: Subscription) -> bool:
     """Whether a run's end was the subscription's."""
     cancellation = subscription.cancellation
-    return subscription.status is Status.CANCELED and cancellation is not None and cancellation.reason == FAILED
+    return (
+        subscription.status is Status.CANCELED and cancellation is not None and cancellation.reason == FAILED
+    )
+
+
+def hastened(subscription: Subscription, now: datetime) -> Subscription:
+    """The run with its next try now: something new can be tried. One that waits for an answer keeps waiting."""
+    run = subscription.dunning
+    if run is None or run.next_at is None or run.next_at <= now:
+        return subscription
+    return replace(subscription, dunning=replace(run, next_at=now))
 
 
 def collected(

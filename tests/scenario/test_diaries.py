@@ -347,6 +347,50 @@ def test_cancelled_while_past_due_nothing_more_is_tried() -> None:
     assert world.ledger() == {LedgerAccount.CASH: 3800, LedgerAccount.REVENUE: -3800}
 
 
+@pytest.mark.parametrize("decline", ["insufficient_funds", "lost_card"])
+def test_a_new_card_is_tried_at_once(decline: str) -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    customer = world.customer("pm_card_visa")
+    sub = world.subscribe(customer, "starter", trial_days=0)
+    behave(world, decline)
+    world.advance(days=32)
+    world.facts()
+    world.card(customer, "pm_card_mastercard")
+    world.advance(minutes=1, expect=["payment_method.attached", *PAID, "subscription.recovered"])
+    assert world.reload(sub).status is Status.ACTIVE
+    world.advance(to="2026-05-05T12:00:00+00:00", expect=RENEWED)
+
+
+def test_a_new_card_that_fails_too_uses_up_no_day() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    customer = world.customer("pm_card_visa")
+    sub = world.subscribe(customer, "starter", trial_days=0)
+    behave(world, "insufficient_funds")
+    world.advance(days=32)
+    world.facts()
+    world.card(customer, "pm_card_insufficient_funds")
+    world.advance(minutes=1, expect=["payment_method.attached", "payment.failed"])
+    run = world.reload(sub).dunning
+    assert run is not None
+    assert run.next_at is not None
+    assert run.next_at.isoformat() == "2026-04-07T12:00:00+00:00"
+    world.advance(to="2026-04-26T11:00:00+00:00", expect=["payment.failed"] * 3)
+    world.advance(hours=1, expect=["payment.failed", "subscription.canceled", "invoice.uncollectible"])
+
+
+def test_the_same_card_again_changes_nothing() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    customer = world.customer("pm_card_visa")
+    sub = world.subscribe(customer, "starter", trial_days=0)
+    method = world.account(customer).payment_method
+    assert method is not None
+    behave(world, "insufficient_funds")
+    world.advance(days=32)
+    before = world.reload(sub)
+    world.card(customer, method.id)
+    assert world.reload(sub) == before
+
+
 def test_a_debit_that_succeeds_after_the_cancellation_pays_and_revives_nothing() -> None:
     world = World(start="2026-03-05T12:00:00+00:00")
     sub = world.subscribe(world.customer("pm_card_visa"), "starter", trial_days=0)
