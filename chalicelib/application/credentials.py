@@ -142,7 +142,7 @@ def _find(ring: KeyRing, env: str, key_id: str) -> Document | None:
 
 
 def _require(ring: KeyRing, env: str, key_id: str) -> Document:
-    document = _find(ring, env, key_id)
+    document = _find(ring, env, ids.require("key", key_id))
     if document is None:
         raise NotFoundError("no such object", id=key_id)
     return document

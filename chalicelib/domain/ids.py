@@ -14,6 +14,8 @@ from chalicelib.domain.errors import NotFoundError
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 TOKEN_LENGTH = 26
 CHILD_LENGTH = 16
+_ROOTS = ("cus", "key")
+"""What belongs to no customer."""
 
 
 def token(*parts: str, length: int = TOKEN_LENGTH) -> str:
@@ -53,7 +55,7 @@ def customer_of(child: str) -> str:
 def require(prefix: str, value: str) -> str:
     """`value` if it looks like an id with this prefix, else NotFoundError: malformed and foreign answer alike."""
     head, _, body = value.partition("_")
-    expected = TOKEN_LENGTH if prefix == "cus" else TOKEN_LENGTH + CHILD_LENGTH
+    expected = TOKEN_LENGTH if prefix in _ROOTS else TOKEN_LENGTH + CHILD_LENGTH
     if head != prefix or len(body) != expected or any(char not in _ALPHABET for char in body):
         raise NotFoundError("no such object", id=value)
     return value

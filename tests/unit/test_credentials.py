@@ -254,5 +254,13 @@ def test_keys_belong_to_their_environment(ring):
         revoke_key(ring, "sbx_2", key.id, machine_now=NOW)
 
 
+@pytest.mark.parametrize(
+    "key_id", ["", "x", "key_", "key_" + "a" * 2000, "cus_" + "0" * 26, "key_" + "#" * 26]
+)
+def test_what_cannot_be_a_key_is_not_looked_for(key_id):
+    with pytest.raises(NotFoundError):
+        revoke_key(KeyRing(None, PEPPER), "sbx_1", key_id, machine_now=NOW)
+
+
 def test_the_ring_does_not_print_its_pepper(ring):
     assert "pppp" not in repr(ring)
