@@ -108,9 +108,11 @@ def package() -> Path | None:
 
 
 def _python(*arguments: str, given: str | None = None) -> str:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=PROJECT, input=given, check=True, capture_output=True, text=True
-    ).stdout
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=PROJECT, input=given, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
+    return done.stdout
 
 
 def _clean() -> dict[str, str]:

@@ -11,6 +11,9 @@ from datetime import datetime
 class Context:
     """Lambda's, without loading anything of the local system."""
 
+    function_name = "work_due"
+    aws_request_id = "bench"
+
     def get_remaining_time_in_millis(self) -> int:
         return 60_000
 
