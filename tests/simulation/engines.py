@@ -135,6 +135,7 @@ class SimStore(MemoryStore):
         self._before: dict[tuple[str, str], Any] = {}
         self._seen: list[DueRow] = []
         self.lag: tuple[Random, float] | None = None
+        self.written: Callable[[Any, Any], None] = lambda before, record: None
 
     def get(self, key: Any) -> Any:
         self._trap.alive()
@@ -158,6 +159,8 @@ class SimStore(MemoryStore):
         before = [self._at(address) for address in addresses]
         super().commit(env, *records, delete=delete)
         self._before.update(zip(addresses, before, strict=True))
+        for old, record in zip(before, records, strict=True):
+            self.written(old, record)
         self._trap.boundary("after_commit", what)
 
     def due(self, env: str, shard: int, until: datetime, limit: int = 100) -> list[DueRow]:

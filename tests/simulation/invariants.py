@@ -30,8 +30,6 @@ from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Billing, Status, Subscription
 from tests.simulation.world import World
 
-MOST_TRIES = 5
-"""The dunning days: what the clock tries for one invoice."""
 KEPT = timedelta(days=29)
 _NEVER = (InvoiceStatus.VOID,)
 
@@ -393,10 +391,6 @@ def _is_paid_for(subscription: Subscription, invoices: list[Invoice], now: datet
                 yield f"{subscription.id} is active although {invoice.id} was declined"
     if (subscription.status is Status.PAST_DUE) != (subscription.dunning is not None):
         yield f"{subscription.id} is {subscription.status} with dunning {subscription.dunning}"
-    for invoice in own:
-        by_clock = [a for a in invoice.attempts if a.status is AttemptStatus.DECLINED]
-        if len({a.at.date() for a in by_clock}) > 40:
-            yield f"{invoice.id} was tried {len(by_clock)} times"
 
 
 def _step(step: Any) -> Fraction:

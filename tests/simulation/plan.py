@@ -71,7 +71,7 @@ class Drawing:
         found = []
         while self.random.random() < self.trouble and len(found) < 3:
             kind = self.random.choice(FAULTS)
-            at = 1 + min(int(self.random.expovariate(0.25)), 25)
+            at = 1 + min(int(self.random.expovariate(0.35)), 25)
             found.append(Fault(at, kind, self.actor() if kind == "interfere" else None))
         return tuple(found)
 
@@ -140,7 +140,7 @@ ACTIONS: dict[str, Any] = {
     "profile": lambda draw: {"who": draw.any_number(), "zone": draw.one(ZONES)},
 }
 WEIGHTS = {
-    "customer": 3, "subscribe": 9, "checkout": 6, "signup": 4, "complete": 3, "attach": 4, "behave": 7, "detach": 2,
+    "customer": 3, "subscribe": 9, "checkout": 6, "signup": 4, "complete": 3, "attach": 4, "behave": 7, "detach": 4,
     "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
     "page_expire": 2, "bank": 4, "profile": 1,
 }  # fmt: skip
@@ -156,7 +156,7 @@ ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo"
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
     "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
-    "behave": ("pay", "attach"),
+    "behave": ("pay", "attach"), "attach": ("detach",),
 }  # fmt: skip
 MOST_STEPS = 350
 WAITS = (0.02, 0.3, 2, 6, 12, 23, 25, 48, 72, 7 * 24, 7 * 24, 14 * 24, 24 * 24, 31 * 24, 31 * 24)

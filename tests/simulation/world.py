@@ -7,7 +7,6 @@ can be seen at once (a charge without a claim, a mail that is wrong as it goes o
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,7 +38,7 @@ from chalicelib.application.context import Context
 from chalicelib.application.ports import DueRow, Letter, ProcessorNotice, VersionConflict
 from chalicelib.application.records import account_key, child_key
 from chalicelib.domain.calendar import Interval
-from chalicelib.domain.checkout import CheckoutSession, SignupSession
+from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus, SignupSession
 from chalicelib.domain.environment import LIVE, Environment
 from chalicelib.domain.errors import ConflictError, DomainError, GatewayUnavailableError, PaymentPendingError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
@@ -61,6 +60,8 @@ from tests.simulation.engines import (
 from tests.simulation.plan import Plan, Step
 
 API = Actor(ActorKind.API, "key_simulated")
+MOST_ATTEMPTS = 40
+"""Far beyond the dunning days and what impatient customers add to them."""
 RECEIVES = 5
 """How often a message may fail before it is a dead letter."""
 VISIBILITY = timedelta(minutes=6)
@@ -119,7 +120,7 @@ class World:
         self.sent: list[SentLetter] = []
         self.dead_letters: list[str] = []
         self.customers: list[str] = []
-        self.taught: Counter[str] = Counter()
+        self.reconciled: list[datetime] = []
         self._due: list[Message] = []
         self._hooks: list[Message] = []
         self._mail: list[Message] = []
@@ -129,6 +130,7 @@ class World:
         self._scanned = 0
         self._shown = 0
         self.trap.interfere = self._interfere
+        self.store.written = self._watch
         self._running: Callable[[], object] | None = None
         self.store.commit(LIVE, Environment(id=LIVE, name="live", created_at=self.clock))
         catalog.publish_catalog(self.ctx("catalog"), _catalog(), expected=None)
@@ -228,6 +230,7 @@ class World:
     def _interfere(self, actor: Step) -> None:
         """Somebody else's whole work in the middle of this one's."""
         interrupted = self._running
+        self.clock += timedelta(seconds=3)
         if actor.kind != "same":
             self._act(actor)
         elif interrupted is not None:
@@ -311,7 +314,8 @@ class World:
             )  # fmt: skip
 
         self._running = run
-        self._quietly(run)
+        if self._quietly(run):
+            self.reconciled.append(self.clock)
 
     def project(self, step: Step) -> None:
         """The stream in batches; a batch that failed, or that Lambda likes twice, comes again."""
@@ -360,6 +364,16 @@ class World:
         if wrong:
             raise Violation(f"mail {letter.template} {letter.id} is not true: {letter.data}")
 
+    def _watch(self, before: Any, record: Any) -> None:
+        """What may not be written even for a moment."""
+        match record:
+            case CheckoutSession(status=CheckoutStatus.EXPIRED, reference=str(reference)):
+                was_open = before is not None and before.status is CheckoutStatus.OPEN
+                if was_open and self.processor.pages[reference].state.payable:
+                    raise Violation(f"{record.id} was given up while its page could still be paid")
+            case Invoice(attempts=attempts) if len(attempts) > MOST_ATTEMPTS:
+                raise Violation(f"{record.id} is tried again and again")
+
     def _found(self, type_: type, id_: str | None) -> Any:
         return self.store.get(child_key(type_, LIVE, id_)) if id_ else None
 
@@ -396,9 +410,12 @@ class World:
                 self.processor.settle(payment.reference, how)
 
     def page_pay(self, which: int, card: str) -> None:
+        told = {session.reference for session in self.records(CheckoutSession)}
         pages = [
-            page for page in self.processor.pages.values() if page.state.payable and not page.state.complete
-        ]
+            page
+            for page in self.processor.pages.values()
+            if page.state.payable and not page.state.complete and page.page.reference in told
+        ]  # who was never told the address cannot pay there
         if pages:
             page = pages[which % len(pages)]
             under_way = page.payment is not None and page.payment.result.outcome is Outcome.PROCESSING
