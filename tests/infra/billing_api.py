@@ -21,8 +21,8 @@ class Billing:
         self.api = api
         self.gateway = MemoryGateway()
         self.queues = MemoryQueues()
-        api.services.gateway = self.gateway  # type: ignore[misc]
-        api.services.queues = self.queues  # type: ignore[misc]
+        api.services.gateway = self.gateway
+        api.services.queues = self.queues
         for opened in (api.sandbox, api.live):
             publish_default(api.context(opened.environment.id))
 
@@ -71,7 +71,7 @@ class Billing:
 @contextmanager
 def billing_on() -> Iterator[Billing]:
     with api_on() as api:
-        api.services.settings = _Settings()  # type: ignore[assignment, misc]
+        api.services.settings = _Settings()  # type: ignore[assignment]
         yield Billing(api)
 
 

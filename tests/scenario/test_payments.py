@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application import invoices, payments
+from chalicelib.application.context import Context
 from chalicelib.domain.customer import CollectionMethod, Terms
 from chalicelib.domain.errors import (
     ConflictError,
@@ -330,10 +331,10 @@ def test_of_two_transfers_at_once_for_one_invoice_one_is_refused() -> None:
     world.facts()
     contexts = [world.ctx() for _ in range(6)]
 
-    def record(ctx: object) -> str:
+    def record(ctx: Context) -> str:
         try:
             payments.record_payment(
-                ctx,  # type: ignore[arg-type]
+                ctx,
                 customer,
                 amount=STARTER,
                 currency="USD",
