@@ -290,6 +290,16 @@ def test_other_calls_are_repeated_once_with_their_key(stripe: Scripted) -> None:
         stripe.gateway().ensure_customer("live", new_customer())
 
 
+def test_a_saved_500_keeps_no_customer_from_paying_for_long(standin: StandinWorld) -> None:
+    ana = new_customer()
+    standin.order("faults", {"kind": "500", "path": "/v1/customers", "method": "POST"})
+    with pytest.raises(GatewayUnavailableError):
+        standin.gateway.ensure_customer("sbx_contract", ana)
+    later = datetime.now(UTC) + timedelta(minutes=10)
+    standin.gateway._now = lambda: later
+    assert standin.gateway.ensure_customer("sbx_contract", ana)
+
+
 def test_a_cancellation_waits_for_calls_that_may_be_under_way(stripe: Scripted) -> None:
     request = charge_request("cus_1", "pm_1")
     nothing = {"object": "list", "data": [], "has_more": False}

@@ -72,12 +72,14 @@ class StripeGateway:
         self._client = Client(secret_key, api_base=api_base, budget=budget)
 
     def ensure_customer(self, env: str, customer: Customer) -> str:
-        """Repeated with the same name and e-mail it answers the same id for a day; after that, or once they
-        have changed, a second customer may come to be at Stripe, which is empty and does no harm.
+        """Repeated with the same name and e-mail it answers the same id for some minutes; after that, or once they
+        have changed, a second customer may come to be at Stripe, which is empty and does no harm. Stripe repeats
+        a 500 for as long as it knows the key: a key for a day would keep the customer from paying for a day.
         """
         body = params.customer_params(env, customer)
-        version = params.fingerprint(body)
-        made = self._call("post", "/v1/customers", key=f"customer:{env}:{customer.id}:{version}", **body)
+        ten_minutes = f"{self._now():%Y%m%d%H%M}"[:-1]
+        key = f"customer:{env}:{customer.id}:{params.fingerprint(body)}:{ten_minutes}"
+        made = self._call("post", "/v1/customers", key=key, **body)
         return str(made["id"])
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
