@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 from chalicelib.application import collection, decisions
@@ -39,14 +40,13 @@ def run_dunning(ctx: Context, subscription_id: str) -> None:
 
 
 def try_new_method(ctx: Context, customer_id: str) -> None:
-    """Something new is on file: every run of the customer's tries it at once, and is on schedule again.
+    """Run what a new payment method has made due (see `payment_methods.attached`) without waiting for the tick.
 
-    Safe to run twice: the second time there is either nothing in arrears or one more try, which the schedule
-    does not count. What cannot be reached now is tried by the due row.
+    Safe to run twice, as `run_dunning` is. What cannot be reached now is tried by the due row.
     """
     for subscription in ctx.store.standing(ctx.env, customer_id)[1]:
-        if subscription.is_running and subscription.dunning is not None:
-            _hasten(ctx, subscription.id)
+        with suppress(GatewayUnavailableError):
+            run_dunning(ctx, subscription.id)
 
 
 def retry_now(ctx: Context, subscription_id: str) -> Subscription:
@@ -112,20 +112,6 @@ def mark_uncollectible(ctx: Context, invoice_id: str) -> Invoice:
         return stored.invoice
 
     return deciding(decide)
-
-
-def _hasten(ctx: Context, subscription_id: str) -> None:
-    def decide() -> None:
-        subscription = get_subscription(ctx, subscription_id)
-        hastened = dunning.with_new_method(subscription, ctx.now)
-        if hastened != subscription:
-            ctx.store.commit(ctx.env, hastened)
-
-    deciding(decide)
-    try:
-        run_dunning(ctx, subscription_id)
-    except GatewayUnavailableError:
-        return  # the due row brings it back
 
 
 def _in_arrears(ctx: Context, subscription_id: str) -> Subscription:

@@ -81,7 +81,7 @@ def attached(
 ) -> Decision:
     """The account with its new default method, and the dunning runs that go on with it."""
     data = {"brand": method.brand, "last4": method.last4, "kind": method.kind}
-    hastened = [(each, dunning.hastened(each, now)) for each in subscriptions]
+    hastened = [(each, dunning.with_new_method(each, now)) for each in subscriptions]
     return Decision(
         cause=f"method:{method.id}:{account.version}",
         account=replace(account, payment_method=method),

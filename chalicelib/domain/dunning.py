@@ -81,13 +81,6 @@ def has_ended(subscription: Subscription) -> bool:
     )
 
 
-def hastened(subscription: Subscription, now: datetime) -> Subscription:
-    """The run with its next try now: something new can be tried. One that waits for an answer keeps waiting."""
-    run = subscription.dunning
-    if run is None or run.next_at is None or run.next_at <= now:
-        return subscription
-    return replace(subscription, dunning=replace(run, next_at=now))
-
 
 def collected(
     subscription: Subscription, invoice_id: str, now: datetime
@@ -111,9 +104,12 @@ def collected(
 
 
 def with_new_method(subscription: Subscription, now: datetime) -> Subscription:
-    """Something new can be tried: at once, and a run that had skipped to its last day is on schedule again."""
+    """Something new can be tried: at once, and a run that had skipped to its last day is on schedule again.
+
+    One that waits for an outcome keeps waiting, and so does one that has ended unpaid.
+    """
     run = subscription.dunning
-    if run is None or subscription.status is Status.UNPAID:
+    if run is None or run.next_at is None or run.next_at <= now:
         return subscription
     step = run.policy.next_step(run.started_at, now, subscription.zone)
     return replace(subscription, dunning=replace(run, step=step, next_at=now))
