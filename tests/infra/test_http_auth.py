@@ -203,6 +203,12 @@ def test_keys_are_listed_in_pages_without_their_tokens(world):
     assert made < set(seen)
 
 
+@pytest.mark.parametrize("path", ["/v1/api_keys", "/v1/sandboxes"])
+def test_an_empty_cursor_is_no_place_to_go_on_from(world, path):
+    answer = world.call("GET", f"{path}?cursor=")
+    assert (answer.status_code, answer.json_body["field"]) == (400, "cursor")
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -49,7 +49,7 @@ class MeView(View):
 
 class SandboxQuery(Schema):
     limit: int = Field(default=20, ge=1, le=100)
-    cursor: str | None = Field(default=None, max_length=64)
+    cursor: str | None = Field(default=None, min_length=1, max_length=64)
 
 
 class SandboxPage(View):

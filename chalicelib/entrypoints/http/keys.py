@@ -33,7 +33,7 @@ class RollRequest(Schema):
 
 class KeyQuery(Schema):
     limit: int = Field(default=20, ge=1, le=100)
-    cursor: str | None = Field(default=None, max_length=64)
+    cursor: str | None = Field(default=None, min_length=1, max_length=64)
 
 
 class KeyView(View):
