@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -126,12 +127,18 @@ class DynamoOps:
         item = _key(pk, sk) | {"d": {"S": json.dumps(data, separators=(",", ":"))}, "v": {"N": str(version)}}
         if expires_at is not None:
             item["ttl"] = {"N": str(int(expires_at.timestamp()))}
+        if condition:
+            # The SDK repeats a write whose answer was lost, and meets its own item: this mark tells it apart.
+            item["w"] = {"S": secrets.token_hex(8)}
+            condition = {**condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         try:
             self._client.put_item(TableName=self._table, Item=item, **condition)
         except ClientError as error:
-            if error.response["Error"]["Code"] != _UNCHANGED:
+            response: Mapping[str, Any] = error.response
+            if response["Error"]["Code"] != _UNCHANGED:
                 raise
-            return None
+            if response.get("Item", {}).get("w") != item["w"]:
+                return None
         return _document(item)
 
 
