@@ -82,6 +82,8 @@ def test_a_secret_key_may_not(world):
     response = world.call("GET", f"/v1/me?key={world.sandbox.secret_token}", token=None)
     assert (response.status_code, response.json_body["field"]) == (401, "key")
     assert world.sandbox.secret_token not in response.body.decode()
+    with_header = world.call("GET", f"/v1/me?key={world.sandbox.secret_token}")
+    assert (with_header.status_code, with_header.json_body["field"]) == (401, "key")
 
 
 def test_a_publishable_key_in_the_address_opens_nothing_secret(world):

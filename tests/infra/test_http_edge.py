@@ -71,7 +71,17 @@ def test_json_errors_name_the_position(world, body, where):
 
 
 @pytest.mark.parametrize(
-    "body", [b"\xff\xfe", b'{"name": NaN}', b"[" * 100_000, b'{"name": 1' + b"0" * 5_000 + b"}"]
+    "body",
+    [
+        b"\xff\xfe",
+        b'{"name": NaN}',
+        b"[" * 100_000,
+        b'{"name": 1' + b"0" * 5_000 + b"}",
+        b'{"name": "\\ud800"}',
+        b"\xef\xbb\xbf{}",
+        b'{"name": "x", "name": "y"}',
+        b'{"metadata": {"a": "x", "a": "x"}}',
+    ],
 )
 def test_what_json_parsers_choke_on_is_refused(world, body):
     problem(world.call("POST", "/t/things", raw=body), 400, "malformed_body")

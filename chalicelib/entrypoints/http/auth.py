@@ -51,17 +51,17 @@ def current_environment(services: Services, env: str, *, machine_now: datetime) 
 
 def _token(headers: Mapping[str, str], query: dict[str, list[str]]) -> str:
     given = query.pop("key", [])
-    header = headers.get("authorization")
-    if header is not None:
-        return _from_header(header)
-    if len(given) == 1 and given[0].startswith("prn_pub_"):
-        return given[0]
-    if given:
+    if given and not (len(given) == 1 and given[0].startswith("prn_pub_")):
         raise UnauthenticatedError(
             "only a publishable key may be part of an address",
             field="key",
             fix="send a secret key as Authorization: Bearer",
         )
+    header = headers.get("authorization")
+    if header is not None:
+        return _from_header(header)
+    if given:
+        return given[0]
     raise UnauthenticatedError("this needs an API key", fix="send the header Authorization: Bearer prn_…")
 
 

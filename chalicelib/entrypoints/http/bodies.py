@@ -49,7 +49,7 @@ def parse_json(raw: bytes) -> Any:
     if not raw.strip():
         return None
     try:
-        return json.loads(raw, parse_constant=_no_constant)
+        return json.loads(raw, parse_constant=_no_constant, object_pairs_hook=_each_once)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise MalformedBodyError(f"not JSON: {error.msg} at {where}", fix="send a JSON object") from None
@@ -107,6 +107,9 @@ def fingerprint(content: Any, query: Mapping[str, list[str]]) -> str:
 
 
 def _refuse(error: ValidationError, model: type[BaseModel]) -> NoReturn:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if not first["loc"] and first["type"] in ("json_invalid", "model_type"):
+        raise MalformedBodyError(f"not a JSON object: {first['msg']}", fix="send a JSON object") from None
     errors = [
         {"field": _path(each["loc"]), "detail": _detail(each["type"], each["msg"])}
         for each in error.errors(include_url=False, include_context=False, include_input=False)
@@ -131,6 +134,15 @@ def _path(parts: tuple[int | str, ...]) -> str:
     for part in parts:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     return path
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedBodyError("this field is given twice", field=twice, fix="give it once")
+    return fields
 
 
 def _no_constant(name: str) -> NoReturn:
