@@ -13,7 +13,7 @@ Control API (JSON; a POST needs `Content-Type: application/json`):
 
     GET  /_control/health                                 {"ok": true}
     POST /_control/reset                                  forget everything, faults and webhook mode included
-    GET  /_control/totals?metadata[environment]=…         per currency: charged, refunded, net, counts
+    GET  /_control/totals?metadata[env]=…                 per currency: charged, refunded, net, counts
     GET  /_control/state                                  counts per kind of object
     GET  /_control/state?kind=charge&metadata[k]=v        the objects of a kind, newest first
     GET  /_control/webhooks                               mode and counts of deliveries
