@@ -7,7 +7,7 @@ once, with one cursor, and each event is applied in its own environment.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.application import clock
@@ -26,7 +26,12 @@ REACH = timedelta(days=30)
 LEFT_OVER = 200
 """Rows per sandbox and hour: what a clock advance finished without."""
 
+TRIES = 24
+"""How many sweeps try what could not be applied: a day."""
+MOST_KEPT = 200
+
 _STATE = ("reconciler", "0")
+_AGAIN = ("reconciler", "again")
 Enter = Callable[[str], Context]
 Trouble = Callable[[ProcessorNotice, Exception], None]
 
@@ -55,14 +60,14 @@ def apply_missed(
 
     Safe to run twice and at once: applying is, and a second sweep finds everything done. Out of time, it keeps
     its page and the next run goes on from there; so it does when the processor cannot be asked, which is raised.
-    What cannot be applied goes to `trouble` and is passed over: the due row of what it concerns is still there.
+    What cannot be applied goes to `trouble` and is passed over; the next sweeps try it again, TRIES times.
     """
     read = 0
+    _apply_kept(enter, ops, trouble)
     progress = _progress(ops, machine_now)
     while time_left() > 0:
         notices, cursor = gateway.notices_since(progress.since, progress.cursor)
-        for notice in notices:
-            _apply(enter, notice, trouble)
+        _keep(ops, [(notice, 1) for notice in notices if not _apply(enter, notice, trouble)])
         read += len(notices)
         if cursor is None:
             ops.put(*_STATE, {"done": progress.until.isoformat()})
@@ -92,15 +97,52 @@ def enqueue_left_over(enter: Enter, store: Store, ops: Ops) -> int:
             return count
 
 
-def _apply(enter: Enter, notice: ProcessorNotice, trouble: Trouble) -> None:
+def _apply(enter: Enter, notice: ProcessorNotice, trouble: Trouble) -> bool:
+    """Whether there is nothing more to do about it."""
     if notice.env is None:
-        return
+        return True
     try:
         apply_notice(enter(notice.env), notice)
     except GatewayUnavailableError:
         raise
     except Exception as error:
         trouble(notice, error)
+        return False
+    return True
+
+
+def _apply_kept(enter: Enter, ops: Ops, trouble: Trouble) -> None:
+    """What earlier sweeps could not apply: a card that is gone or a refund has no due row to bring it back."""
+    kept = _kept(ops)
+    failed = [(notice, tries + 1) for notice, tries in kept if not _apply(enter, notice, trouble)]
+    if kept:
+        ops.put(*_AGAIN, _written_notices([(notice, tries) for notice, tries in failed if tries <= TRIES]))
+
+
+def _keep(ops: Ops, failed: list[tuple[ProcessorNotice, int]]) -> None:
+    if failed:
+        known = {notice.id for notice, _ in failed}
+        others = [(notice, tries) for notice, tries in _kept(ops) if notice.id not in known]
+        ops.put(*_AGAIN, _written_notices([*others, *failed][-MOST_KEPT:]))
+
+
+def _kept(ops: Ops) -> list[tuple[ProcessorNotice, int]]:
+    document = ops.get(*_AGAIN)
+    rows = document.data["notices"] if document else []
+    return [
+        (ProcessorNotice(**{**data, "created": datetime.fromisoformat(data["created"])}), tries)
+        for data, tries in rows
+    ]
+
+
+def _written_notices(
+    kept: list[tuple[ProcessorNotice, int]],
+) -> dict[str, list[tuple[dict[str, object], int]]]:
+    return {
+        "notices": [
+            ({**asdict(notice), "created": notice.created.isoformat()}, tries) for notice, tries in kept
+        ]
+    }
 
 
 def _progress(ops: Ops, machine_now: datetime) -> _Progress:
