@@ -119,21 +119,26 @@ def _invoices(world: World) -> Iterator[str]:
             rated = sum((_step(step) for step in line.steps), Fraction(0))
             if line.amount != _rounded(rated * line.numerator / line.denominator):
                 yield f"{invoice.id} line {line.id}: {line.amount} does not follow from its inputs"
-        if invoice.total != sum(line.total for line in invoice.lines):
-            yield f"{invoice.id}: the total is not the sum of its lines"
-        if invoice.amount_paid != sum(a.amount for p in invoice.payments for a in p.allocations):
-            yield f"{invoice.id}: amount_paid {invoice.amount_paid} is not what its payments say"
-        if not invoice.amount_remaining >= 0:
-            yield f"{invoice.id}: {invoice.amount_remaining} remains"
-        if (invoice.status is InvoiceStatus.PAID) != (
-            invoice.amount_remaining == 0
-        ) and invoice.status not in _NEVER:
-            yield f"{invoice.id} is {invoice.status} with {invoice.amount_remaining} remaining"
+        yield from _amounts(invoice)
         yield from _attempts(invoice)
     for customer, sequences in numbers.items():
         account = world.store.get(account_key(LIVE, customer))
         if sorted(sequences) != list(range(1, len(sequences) + 1)) or account.invoices != len(sequences):
             yield f"{customer}'s invoice numbers: {sorted(sequences)}, counter {account.invoices}"
+
+
+def _amounts(invoice: Invoice) -> Iterator[str]:
+    if invoice.total != sum(line.total for line in invoice.lines):
+        yield f"{invoice.id}: the total is not the sum of its lines"
+    if invoice.amount_paid != sum(a.amount for p in invoice.payments for a in p.allocations):
+        yield f"{invoice.id}: amount_paid {invoice.amount_paid} is not what its payments say"
+    if not invoice.amount_remaining >= 0:
+        yield f"{invoice.id}: {invoice.amount_remaining} remains"
+    settled = invoice.status is InvoiceStatus.PAID or bool(invoice.credited)
+    if invoice.status not in _NEVER and not settled and invoice.amount_remaining == 0:
+        yield f"{invoice.id} is {invoice.status} with nothing remaining"
+    if invoice.status is InvoiceStatus.PAID and invoice.amount_remaining:
+        yield f"{invoice.id} is {invoice.status} with {invoice.amount_remaining} remaining"
 
 
 def _attempts(invoice: Invoice) -> Iterator[str]:
@@ -155,13 +160,15 @@ def _periods(world: World) -> Iterator[str]:
     for record in (record for _, record in world.store.committed):
         if isinstance(record, Subscription):
             latest[record.id] = record
+            if record.cycle < 0:  # paid after it had been unpaid: its time goes on from then
+                current.pop(record.id, None)
         facts = {fact.type: fact for fact in record.facts} if isinstance(record, JournalEntry) else {}
         opened = facts.get("invoice.opened")
         if opened is None:
             continue
         id_ = str(opened.data["subscription"])
         start, end = (datetime.fromisoformat(str(opened.data[key])) for key in ("period_start", "period_end"))
-        if "subscription.renewed" not in facts:
+        if "subscription.renewed" not in facts or id_ not in current:
             current[id_] = []
             runs.append((latest[id_], current[id_]))
         current[id_].append(Period(start, end))
@@ -201,7 +208,7 @@ def _mrr(world: World) -> Iterator[str]:
         for movement in entry.movements:
             moved[movement.subscription_id] += movement.amount
     for subscription in world.records(Subscription):
-        counted = subscription.status in (Status.ACTIVE, Status.PAST_DUE, Status.UNPAID)
+        counted = subscription.status in (Status.ACTIVE, Status.PAST_DUE)
         wanted = _monthly(subscription) if counted else 0
         if not moved[subscription.id] == subscription.mrr == wanted:
             yield (
@@ -321,6 +328,8 @@ def _is_forgotten(invoice: Invoice, subscription: Subscription) -> bool:
     run = subscription.dunning
     if run is not None and invoice.id in run.invoices and run.next_at is not None:
         return False
+    if subscription.status is Status.UNPAID or (run is not None and run.invoices[0] != invoice.id):
+        return False  # until it is paid by request; or it waits its turn
     return subscription.release_at is None and subscription.is_running
 
 
@@ -364,7 +373,7 @@ def _access(world: World) -> Iterator[str]:
     invoices, left_behind = world.records(Invoice), _left_behind(world)
     for customer, owned in by_customer.items():
         granted = entitlements.get_entitlements(world.ctx(), customer)
-        entitled = {s.id for s in owned if s.status in (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE)}
+        entitled = {each.id for each in owned if _is_entitled(each, world.clock)}
         if {grant.subscription_id for grant in granted.grants} != entitled or granted.active != bool(
             entitled
         ):
@@ -373,6 +382,13 @@ def _access(world: World) -> Iterator[str]:
             yield from _is_paid_for(
                 subscription, [i for i in invoices if i.id not in left_behind], world.clock
             )
+
+
+def _is_entitled(subscription: Subscription, now: datetime) -> bool:
+    if subscription.status is Status.PAST_DUE:
+        grace = subscription.dunning.grace_until if subscription.dunning else None
+        return grace is None or now < grace
+    return subscription.status in (Status.TRIALING, Status.ACTIVE)
 
 
 def _is_paid_for(subscription: Subscription, invoices: list[Invoice], now: datetime) -> Iterator[str]:
@@ -389,7 +405,7 @@ def _is_paid_for(subscription: Subscription, invoices: list[Invoice], now: datet
             automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
             if invoice.status is InvoiceStatus.OPEN and automatic and declined:
                 yield f"{subscription.id} is active although {invoice.id} was declined"
-    if (subscription.status is Status.PAST_DUE) != (subscription.dunning is not None):
+    if (subscription.status in (Status.PAST_DUE, Status.UNPAID)) != (subscription.dunning is not None):
         yield f"{subscription.id} is {subscription.status} with dunning {subscription.dunning}"
 
 

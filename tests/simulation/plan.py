@@ -133,6 +133,9 @@ ACTIONS: dict[str, Any] = {
         "card": draw.card(0.2) if draw.random.random() < 0.5 else None,
     },
     "record": lambda draw: {"which": draw.any_number(), "percent": draw.one((30, 100, 100, 130))},
+    "retry": lambda draw: {"which": draw.any_number()},
+    "write_off": lambda draw: {"which": draw.any_number()},
+    "grace": lambda draw: {"which": draw.any_number(), "days": draw.one((1, 10))},
     "page_pay": lambda draw: {"which": draw.any_number(), "card": draw.card(0.3)},
     "page_return": lambda draw: {"which": draw.any_number()},
     "page_expire": lambda draw: {"which": draw.any_number()},
@@ -142,7 +145,7 @@ ACTIONS: dict[str, Any] = {
 WEIGHTS = {
     "customer": 3, "subscribe": 9, "checkout": 6, "signup": 4, "complete": 3, "attach": 4, "behave": 7, "detach": 4,
     "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
-    "page_expire": 2, "bank": 4, "profile": 1,
+    "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
 }  # fmt: skip
 CLIENTS = frozenset(ACTIONS) - {"behave", "detach", "page_pay", "bank"}
 """Steps that are requests: whoever made one may repeat it until it is answered."""
@@ -151,8 +154,8 @@ FAULTS = (
     + ("interfere",) * 5
     + ("lost", "lost", "unavailable", "conflict", "throttle", "stale", "stale")
 )
-ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "page_return",
-          "page_expire", "page_pay", "reactivate", "detach")  # fmt: skip
+ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "retry",
+          "page_return", "page_expire", "page_pay", "reactivate", "detach")  # fmt: skip
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
     "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),

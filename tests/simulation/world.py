@@ -21,6 +21,7 @@ from chalicelib.application import (
     checkout,
     checkout_opening,
     customers,
+    dunning,
     invoices,
     mail,
     notices,
@@ -271,7 +272,7 @@ class World:
             if isinstance(message.body, DueRow) and isinstance(error, LATER):
                 return  # the due row brings it back
             message.visible_at = self.clock + VISIBILITY
-            message.failures += 1
+            message.failures += not isinstance(error, Killed | Throttled)  # that is our own doing
             if message.failures < RECEIVES:
                 queue.append(message)
             else:
@@ -509,6 +510,18 @@ class World:
         invoice = self._pick(Invoice, which, lambda each: each.status is InvoiceStatus.OPEN)
         return invoice and (lambda ctx: invoices.pay_invoice(ctx, invoice.id, payment_method=card))
 
+    def retry(self, *, which: int) -> Any:
+        sub = self._pick(Subscription, which, lambda each: each.dunning is not None)
+        return sub and (lambda ctx: dunning.retry_now(ctx, sub.id))
+
+    def write_off(self, *, which: int) -> Any:
+        invoice = self._pick(Invoice, which, lambda each: each.status is InvoiceStatus.OPEN)
+        return invoice and (lambda ctx: dunning.mark_uncollectible(ctx, invoice.id))
+
+    def grace(self, *, which: int, days: int) -> Any:
+        sub = self._pick(Subscription, which, lambda each: each.dunning is not None)
+        return sub and (lambda ctx: dunning.extend_grace(ctx, sub.id, days))
+
     def record(self, *, which: int, percent: int) -> Any:
         invoice = self._pick(Invoice, which, lambda each: each.status is InvoiceStatus.OPEN)
         if invoice is None:
@@ -557,7 +570,7 @@ _OUTSIDE: dict[str, Callable[..., None]] = {
 _REQUESTS: dict[str, Callable[..., Any]] = {
     name: getattr(World, name)
     for name in ("customer", "subscribe", "checkout", "signup", "complete", "attach", "cancel", "undo",
-                 "reactivate", "pay", "record", "page_return", "page_expire", "profile")
+                 "reactivate", "pay", "retry", "write_off", "grace", "record", "page_return", "page_expire", "profile")
 }  # fmt: skip
 
 
@@ -613,6 +626,14 @@ def _catalog() -> Any:
             for currency in ("KWD", "ISK"):
                 add_on["prices"].append({"interval": interval, "currency": currency, "model": "flat",
                                          "unit_amount": "1515" if currency == "KWD" else "700"})  # fmt: skip
+    policies = {
+        "starter": {"end": "free_plan", "free_plan": "free"},
+        "pro": {"end": "unpaid", "grace_days": 3, "days": [0, 1, 4]},
+        "business": {"hard_decline": "end", "quiet_from": 22, "quiet_until": 7},
+    }
+    for plan in document["plans"]:
+        if plan["id"] in policies:
+            plan["dunning"] = policies[plan["id"]]
     extra: dict[str, list[dict[str, Any]]] = {
         "tiny": [{"interval": each, "model": "flat", "unit_amount": "19"} for each in ("month", "year")],
         "weekly": [{"interval": "week", "model": "per_unit", "unit_amount": "166.6667"}],
