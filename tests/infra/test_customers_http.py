@@ -337,7 +337,7 @@ class TestMembers:
         self.add(api, customer, "grace@example.com", seat=False, role="billing")
         self.add(api, customer, "alan@example.com")
         assert owner["id"].startswith("mem_")
-        assert (owner["role"], owner["seat"], owner["customer_id"]) == ("owner", True, customer)
+        assert (owner["role"], owner["seat"], owner["customer"]) == ("owner", True, customer)
         listed = api("GET", f"/v1/customers/{customer}/members").json
         assert {member["email"].partition("@")[0] for member in listed["data"]} == {"ada", "grace", "alan"}
         assert listed["seats_used"] == 2

@@ -104,7 +104,7 @@ def remove_member(call: Call[None]) -> None:
 def _view(member: Member) -> MemberView:
     return MemberView(
         id=member.id,
-        customer_id=member.customer_id,
+        customer=member.customer_id,
         email=member.email,
         name=member.name,
         role=member.role,

@@ -137,7 +137,7 @@ class MemberPatch(Schema):
 
 class MemberView(View):
     id: str
-    customer_id: str
+    customer: str
     email: str
     name: str
     role: Role
