@@ -18,6 +18,7 @@ from chalicelib.domain.customer import Account, CollectionMethod, Customer
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import (
     IdempotencyMismatchError,
+    InvalidStateError,
     NotFoundError,
     ValidationError,
 )
@@ -84,7 +85,8 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
     """Bring a cancelled subscription back with the prices it had; it is active once paid.
 
     Safe to run twice: its new period's invoice derives from the new start, and an unfinished first payment is
-    continued. A period that was billed before and never began is not billed again.
+    continued. A period that was billed before and never began is not billed again. What is still owed for it
+    must be paid or written off first: InvalidStateError names the invoice.
     """
 
     def decide() -> Subscription:
@@ -93,6 +95,7 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
             return subscription
         buyer = load_buyer(ctx, subscription.customer_id)
         back = lifecycle.reactivated(subscription, ctx.now)
+        _require_settled(ctx, subscription)
         if back.plan.price is not None:
             _require_method(back, buyer.account)
         if _is_billed(ctx, back):
@@ -242,6 +245,19 @@ def _first_payment(ctx: Context, subscription: Subscription) -> Subscription:
         return get_subscription(ctx, subscription.id)
     refuse_unpaid(invoice)
     return subscription
+
+
+def _require_settled(ctx: Context, subscription: Subscription) -> None:
+    """Debts are not forgotten by leaving and coming back. An invoice that was sent may wait for its due date."""
+    for invoice in ctx.store.children(Invoice, ctx.env, subscription.customer_id):
+        owed = invoice.status is InvoiceStatus.OPEN and invoice.due_at <= ctx.now
+        if owed and invoice.subscription_id == subscription.id:
+            raise InvalidStateError(
+                f"invoice {invoice.number} is still open",
+                fix=f"POST /v1/invoices/{invoice.id}/pay, or …/mark_uncollectible",
+                subscription=subscription.id,
+                invoice=invoice.id,
+            )
 
 
 def _require_method(subscription: Subscription, account: Account) -> None:

@@ -1,0 +1,32 @@
+"""Leaving with something unpaid, and coming back."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.application import subscriptions
+from chalicelib.application.invoices import pay_invoice
+from chalicelib.domain.errors import InvalidStateError
+from chalicelib.domain.subscription import Status
+from tests.scenario.world import World, assert_books
+
+
+def test_who_left_with_an_open_invoice_pays_it_before_coming_back() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    customer = world.customer("pm_card_visa")
+    sub = world.subscribe(customer, "starter", trial_days=0)
+    method = world.account(customer).payment_method
+    assert method is not None
+    world.parts.gateway.behave(method.id, "insufficient_funds")
+    world.advance(to="2026-04-05T12:00:00+00:00")
+    subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="")
+    owed = world.invoices(sub)[-1]
+    assert owed.status == "open"
+    world.advance(days=40)
+    world.parts.gateway.behave(method.id, "ok")
+    with pytest.raises(InvalidStateError) as refused:
+        subscriptions.reactivate_subscription(world.ctx(), sub.id)
+    assert refused.value.ids["invoice"] == owed.id
+    pay_invoice(world.ctx(), owed.id, payment_method=None)
+    assert subscriptions.reactivate_subscription(world.ctx(), sub.id).status is Status.ACTIVE
+    assert_books(world)
