@@ -155,7 +155,7 @@ class System:
                 if child.ended:
                     terminal(f"perennial: {child.name} ended unexpectedly:\n{child.last_words()}")
                     return 1
-        terminal("Stopping …")
+        terminal("Stopping … (what is at work is finished first; Ctrl-C again goes at once)")
         return 0
 
     @property
