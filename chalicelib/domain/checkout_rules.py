@@ -83,8 +83,16 @@ def paid(
         settled = decided
     if charge.outcome is Outcome.DECLINED:
         return settled
-    settled = _with_method(settled, standing.account, method)
+    if not _is_noted(invoice, charge):  # else it was kept then, and may have been replaced since
+        settled = _with_method(settled, standing.account, method)
     return _completed(settled, session, at.business) if charge.outcome is Outcome.SUCCEEDED else settled
+
+
+def _is_noted(invoice: Invoice, charge: ChargeResult) -> bool:
+    return any(
+        each.reference == charge.reference and each.status is not AttemptStatus.DECLINED
+        for each in invoice.attempts
+    )
 
 
 def holds(invoice: Invoice, charge: ChargeResult) -> bool:

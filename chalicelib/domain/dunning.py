@@ -16,6 +16,7 @@ from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.payment import Decline, DeclineKind
 from chalicelib.domain.subscription import (
+    Billing,
     Cancellation,
     DunningRun,
     Item,
@@ -215,4 +216,6 @@ def _resumed(subscription: Subscription, now: datetime) -> Subscription:
     period = subscription.period
     if period is None or period.end > now:
         return subscription
-    return replace(subscription, anchor=now, cycle=-1, period=Period(period.start, now))
+    return replace(
+        subscription, anchor=now, cycle=-1, period=Period(period.start, now), billing=Billing.ANNIVERSARY
+    )
