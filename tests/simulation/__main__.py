@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import count, islice
 
+from tests.simulation.mutations import MUTATIONS
 from tests.simulation.simulation import Result, run_seed, shrink, story
 
 CHUNK = 8
@@ -23,10 +24,13 @@ def main() -> int:
         "--first", type=int, help="the first seed (default: 1, and a fresh one with --minutes)"
     )
     parser.add_argument("--minutes", type=float, help="fresh seeds for so long")
+    parser.add_argument("--mutation", choices=MUTATIONS, help="plant this bug and show how it is caught")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--whole", action="store_true", help="do not make a failing plan small")
     parser.add_argument("-v", action="store_true", help="tell the story in any case")
     asked = parser.parse_args()
+    if asked.mutation:
+        return _caught(asked.mutation, asked.seeds)
     if asked.seed is not None:
         return _tell(run_seed(asked.seed), whole=asked.whole, verbose=asked.v)
     fresh = random.SystemRandom().randrange(10_000, 1_000_000_000)
@@ -46,6 +50,17 @@ def _tell(result: Result, *, whole: bool, verbose: bool) -> int:
     else:
         print(f"seed {result.plan.seed}: all invariants hold ({len(result.plan.steps)} steps)")
     return 1 if result.problems else 0
+
+
+def _caught(name: str, seeds: int) -> int:
+    with MUTATIONS[name]():
+        for seed in range(1, seeds + 1):
+            result = run_seed(seed)
+            if result.problems:
+                print(story(shrink(result)))
+                return 0
+    print(f"{seeds} seeds did not notice {name}")
+    return 1
 
 
 def _many(seeds: Iterator[int], *, jobs: int, until: float, whole: bool) -> int:

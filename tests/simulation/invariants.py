@@ -362,7 +362,7 @@ def _reported(world: World) -> Iterator[str]:
 
 
 def _readable(world: World, notice: ProcessorNotice) -> bool:
-    return any(notice.created <= at <= notice.created + KEPT for at in world.reconciled)
+    return any(notice.created < at <= notice.created + KEPT for at in world.reconciled)
 
 
 def _access(world: World) -> Iterator[str]:

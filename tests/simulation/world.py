@@ -314,9 +314,9 @@ class World:
                 machine_now=self.clock, time_left=lambda: 60.0, trouble=trouble,
             )  # fmt: skip
 
-        self._running = run
+        self._running, started = run, self.clock
         if self._quietly(run):
-            self.reconciled.append(self.clock)
+            self.reconciled.append(started)
 
     def project(self, step: Step) -> None:
         """The stream in batches; a batch that failed, or that Lambda likes twice, comes again."""
