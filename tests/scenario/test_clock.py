@@ -244,11 +244,10 @@ class TestBeginning:
             begin(world)
         assert [each.id for each in clock.unfinished(world.parts.ops, world.env)] == [running.id]
 
-    @pytest.mark.parametrize("days", [-1, 26 * 366, 2_000_000])
-    def test_the_past_and_a_mistyped_year_are_refused(self, days: int) -> None:
+    def test_the_past_is_refused(self) -> None:
         world = World(start=START)
         with pytest.raises(ValidationError):
-            begin(world, days=days)
+            begin(world, days=-1)
         assert clock.unfinished(world.parts.ops, world.env) == []
 
     @pytest.mark.parametrize("id_", ["adv_nothing", "x" * 3000, "cus_" + "0" * 26, "adv_" + "0" * 42])
