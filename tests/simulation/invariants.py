@@ -295,7 +295,7 @@ def _nothing_left(world: World) -> Iterator[str]:
     left_behind = _left_behind(world)
     for thing in [*subscriptions.values(), *invoices, *world.records(CheckoutSession)]:
         due = next_due(thing)
-        if due is not None and due.at <= world.clock:
+        if due is not None and due.at <= world.swept:
             yield f"{thing.id} still wants {due.kind} since {due.at}"
     for invoice in invoices:
         if invoice.id in left_behind or invoice.status is not InvoiceStatus.OPEN:
@@ -380,7 +380,7 @@ def _access(world: World) -> Iterator[str]:
             yield f"{customer} is granted {granted.grants}, entitled by {entitled}"
         for subscription in owned:
             yield from _is_paid_for(
-                subscription, [i for i in invoices if i.id not in left_behind], world.clock
+                subscription, [i for i in invoices if i.id not in left_behind], world.swept
             )
 
 

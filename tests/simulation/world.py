@@ -122,6 +122,7 @@ class World:
         self.dead_letters: list[str] = []
         self.customers: list[str] = []
         self.reconciled: list[datetime] = []
+        self.swept = self.clock
         self._due: list[Message] = []
         self._hooks: list[Message] = []
         self._mail: list[Message] = []
@@ -286,7 +287,9 @@ class World:
     def tick(self, step: Step) -> None:
         self.store.lag = (_fate(step)[0], step.args.get("lag", 0.0))
         act = self._running = lambda: sweep.tick(self.ctx(), self.ops)
-        self._quietly(act)
+        started = self.clock
+        if self._quietly(act):
+            self.swept = started
         self.store.lag = None
         self._due += [Message(row) for row in self.queues.due_rows]
         self.queues.due_rows.clear()
