@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,12 @@ Record = Mapping[str, Any]
 
 
 class Context:
-    """The part of Lambda's context object that code relies on."""
+    """The part of Lambda's context object that code relies on.
+
+    While the local system stops, no invocation has time left: long work saves how far it came and ends.
+    """
+
+    stopping = threading.Event()
 
     def __init__(self, function_name: str, timeout_seconds: float, memory_mb: int = 512) -> None:
         self.function_name = function_name
@@ -31,6 +37,8 @@ class Context:
         self._deadline = time.monotonic() + timeout_seconds
 
     def get_remaining_time_in_millis(self) -> int:
+        if self.stopping.is_set():
+            return 0
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from chalice.app import Chalice
 
 from infra.local.activity import Activity
+from infra.local.events import Context
 from infra.local.functions import QueueFunction, ScheduledFunction, StreamFunction, functions_of
 from infra.local.mail import MailCatcher
 from infra.local.queue_pump import QueuePump, local_backoff
@@ -71,6 +72,7 @@ class Runtime:
         ]
 
     def start(self) -> None:
+        Context.stopping.clear()
         self._server_thread.start()
         for queue_pump in self._queue_pumps:
             queue_pump.start()
@@ -80,6 +82,7 @@ class Runtime:
 
     def stop(self) -> None:
         """Takes nothing new, finishes what is at work, and leaves the rest in queues and stream."""
+        Context.stopping.set()
         self._server.server.shutdown()
         self._server.server.server_close()
         stops = [self._scheduler.stop, *(pump.stop for pump in self._queue_pumps)]

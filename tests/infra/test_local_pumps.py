@@ -465,3 +465,13 @@ def test_functions_are_found_in_the_app_with_their_deployed_timeouts(tmp_path: P
     assert (project.table, project.timeout) == ("BillingTable", 7)
     assert isinstance(tick, ScheduledFunction)
     assert tick.every == timedelta(minutes=1)
+
+
+def test_while_the_system_stops_no_invocation_has_time_left() -> None:
+    context = Context("clock", 300)
+    assert context.get_remaining_time_in_millis() > 0
+    Context.stopping.set()
+    try:
+        assert context.get_remaining_time_in_millis() == 0
+    finally:
+        Context.stopping.clear()
