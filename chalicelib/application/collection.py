@@ -8,7 +8,7 @@ from chalicelib.application import decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import ChargeRequest, RefundRequest
 from chalicelib.application.records import account_key, child_key
-from chalicelib.domain import collection
+from chalicelib.domain import collection, late_money
 from chalicelib.domain.collection import NO_METHOD, Instants
 from chalicelib.domain.customer import Account
 from chalicelib.domain.dunning import Rules
@@ -53,7 +53,7 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
         attempt = current.attempt
         if attempt is None or attempt.number != number:
             return current
-        if collection.is_late(current, result):
+        if late_money.is_late(current, result):
             return _give_back(ctx, current, result)
         waiting = _waiting(ctx, owner, current) if result.outcome is Outcome.DECLINED else ()
         decision = collection.settle(
@@ -159,7 +159,7 @@ def _give_back(ctx: Context, invoice: Invoice, result: ChargeResult) -> Invoice:
     ctx.gateway.refund(
         late_refund(ctx, invoice, result.reference, result.charged or invoice.attempts[-1].amount)
     )
-    stored = decisions.commit(ctx, invoice.customer_id, collection.given_back(invoice, result, instants(ctx)))
+    stored = decisions.commit(ctx, invoice.customer_id, late_money.given_back(invoice, result, instants(ctx)))
     assert stored.invoice is not None
     return stored.invoice
 

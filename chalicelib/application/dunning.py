@@ -9,7 +9,6 @@ from chalicelib.application import collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import get_subscription
-from chalicelib.domain import collection as rules
 from chalicelib.domain import dunning, ids
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import GatewayUnavailableError, InvalidStateError, NotFoundError
@@ -17,6 +16,7 @@ from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.schedule import DueKind, next_due
 from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.write_off import written_off
 
 
 def run_dunning(ctx: Context, subscription_id: str) -> None:
@@ -95,7 +95,7 @@ def mark_uncollectible(ctx: Context, invoice_id: str) -> Invoice:
                 fix="wait for it to be settled",
                 invoice=invoice_id,
             )
-        closed, facts, postings = rules.written_off(invoice, ctx.now)
+        closed, facts, postings = written_off(invoice, ctx.now)
         cause = f"written_off:{invoice.id}"
         after, more = dunning.collected(subscription, invoice.id, ctx.now)
         after, movements = moved(after, cause)

@@ -13,6 +13,7 @@ from chalicelib.domain.customer import Account, PaymentMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact
+from chalicelib.domain.late_money import late_postings
 from chalicelib.domain.payment import AttemptStatus, ChargeResult, Outcome
 from chalicelib.domain.subscription import Status, Subscription
 
@@ -146,7 +147,7 @@ def refunded(standing: Standing, charge: ChargeResult, reference: str, now: date
         cause=f"refund:{invoice.id}:late:{charge.reference}",
         also=(replace(session, status=status, refund=reference),),
         facts=(Fact("payment.refunded", invoice.id, data),),
-        postings=collection.late_postings(amount, currency),
+        postings=late_postings(amount, currency),
     )
 
 

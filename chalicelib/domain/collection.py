@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from fractions import Fraction
 
 from chalicelib.domain import dunning
 from chalicelib.domain.billing import invoice_data, paid_fact
@@ -15,7 +14,6 @@ from chalicelib.domain.invoice import Invoice, InvoiceStatus, attempt_key, payme
 from chalicelib.domain.journal import Fact, LedgerAccount, Posting
 from chalicelib.domain.lifecycle import activated
 from chalicelib.domain.metrics import moved
-from chalicelib.domain.money import round_half_away
 from chalicelib.domain.payment import (
     Allocation,
     Attempt,
@@ -26,8 +24,8 @@ from chalicelib.domain.payment import (
     Outcome,
     Payment,
 )
-from chalicelib.domain.proration import Granularity, share_left_on_cancel
 from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.write_off import written_off
 
 NO_METHOD = Decline(
     kind=DeclineKind.SOFT, code="no_payment_method", message="There is no payment method on file."
@@ -116,41 +114,6 @@ def settle(
             return _waiting(_unknown(invoice, attempt, result, at), subscription)
 
 
-def is_late(invoice: Invoice, result: ChargeResult) -> bool:
-    """Whether money came for an attempt of an invoice that was void before: it goes back."""
-    attempt = invoice.attempt
-    return (
-        invoice.status is InvoiceStatus.VOID
-        and attempt is not None
-        and attempt.is_open
-        and result.outcome is Outcome.SUCCEEDED
-    )
-
-
-def given_back(invoice: Invoice, result: ChargeResult, at: Instants) -> Decision:
-    """Late money noted as received and refunded: the attempt is closed, the invoice stays void."""
-    attempt = invoice.attempts[-1]
-    done = _closed(attempt, AttemptStatus.SUCCEEDED, result, at)
-    amount, currency = result.charged or attempt.amount, invoice.currency
-    data = {"invoice": invoice.id, "amount": amount, "currency": currency, "reason": "late_payment"}
-    return Decision(
-        cause=f"refund:{invoice.id}:late:{result.reference}",
-        invoice=replace(invoice, attempts=(*invoice.attempts[:-1], done)),
-        facts=(Fact("payment.refunded", invoice.id, data),),
-        postings=late_postings(amount, currency),
-    )
-
-
-def late_postings(amount: int, currency: str) -> tuple[Posting, ...]:
-    """Cash in as the customer's credit, and out again."""
-    return (
-        Posting(LedgerAccount.CASH, amount, currency),
-        Posting(LedgerAccount.CUSTOMER_CREDIT, -amount, currency),
-        Posting(LedgerAccount.CUSTOMER_CREDIT, amount, currency),
-        Posting(LedgerAccount.CASH, -amount, currency),
-    )
-
-
 def hosted(invoice: Invoice, account: Account, result: ChargeResult, at: Instants) -> Invoice:
     """The invoice with the attempt that a customer made on a hosted page written down, ready to settle."""
     begun = begin_attempt(invoice, account, at)
@@ -159,44 +122,10 @@ def hosted(invoice: Invoice, account: Account, result: ChargeResult, at: Instant
     return replace(begun, attempts=(*begun.attempts[:-1], replace(attempt, method=method)))
 
 
-def written_off(invoice: Invoice, now: datetime) -> tuple[Invoice, tuple[Fact, ...], tuple[Posting, ...]]:
-    """The open invoice uncollectible: time that was served and not paid is bad debt, time not served is credited.
-
-    The day of `now` is served. What is credited takes its share of the tax back with it.
-    """
-    remaining, currency = invoice.amount_remaining, invoice.currency
-    credited = _unserved(invoice, now)
-    tax = round_half_away(Fraction(invoice.tax * credited, invoice.total)) if invoice.total else 0
-    closed = replace(
-        invoice,
-        status=InvoiceStatus.UNCOLLECTIBLE,
-        credited=credited,
-        closed_at=now,
-        collect_at=None,
-        overdue_at=None,
-    )
-    postings = (
-        Posting(LedgerAccount.BAD_DEBT, remaining - credited, currency),
-        Posting(LedgerAccount.REVENUE, credited - tax, currency),
-        Posting(LedgerAccount.TAX, tax, currency),
-        Posting(LedgerAccount.RECEIVABLE, -remaining, currency),
-    )
-    data = {**invoice_data(closed), "bad_debt": remaining - credited, "credited": credited}
-    return closed, (Fact("invoice.uncollectible", invoice.id, data),), postings
-
-
-def _unserved(invoice: Invoice, now: datetime) -> int:
-    """What of the total is for days after the one of `now`, as far as it is not paid: money pays served time first."""
-    if invoice.period is None:
-        return 0
-    left = share_left_on_cancel(invoice.period, now, invoice.zone, Granularity.DAY)
-    return min(invoice.amount_remaining, round_half_away(invoice.total * left))
-
-
 def _paid(
     invoice: Invoice, subscription: Subscription, attempt: Attempt, result: ChargeResult, at: Instants
 ) -> Decision:
-    done = _closed(attempt, AttemptStatus.SUCCEEDED, result, at)
+    done = closed(attempt, AttemptStatus.SUCCEEDED, result, at)
     payment = _payment(invoice, attempt, result, at)
     paid = replace(
         invoice,
@@ -232,7 +161,7 @@ def _declined(
     rules: dunning.Rules,
 ) -> Decision:
     decline = result.decline or Decline(kind=DeclineKind.SOFT, code="generic_decline")
-    done = replace(_closed(attempt, AttemptStatus.DECLINED, result, at), decline=decline)
+    done = replace(closed(attempt, AttemptStatus.DECLINED, result, at), decline=decline)
     refused = replace(invoice, attempts=(*invoice.attempts[:-1], done), collect_at=None)
     decision = Decision(
         cause=_cause(invoice, attempt), invoice=refused, facts=(_failed_fact(refused, done, decline),)
@@ -268,13 +197,13 @@ def _by_age(invoice: Invoice, others: tuple[Invoice, ...]) -> tuple[str, ...]:
 def _given_up(decision: Decision, invoice: Invoice, waiting: tuple[Invoice, ...], now: datetime) -> Decision:
     """The end of a dunning run: everything that it was to collect is uncollectible, except what is being paid."""
     left = [each for each in waiting if each.attempt is None or not each.attempt.is_open]
-    closed = [written_off(each, now) for each in (invoice, *left) if each.status is InvoiceStatus.OPEN]
+    given_up = [written_off(each, now) for each in (invoice, *left) if each.status is InvoiceStatus.OPEN]
     return replace(
         decision,
-        invoice=closed[0][0],
-        also=tuple(each for each, _, _ in closed[1:]),
-        facts=decision.facts + tuple(fact for _, facts, _ in closed for fact in facts),
-        postings=tuple(posting for _, _, postings in closed for posting in postings),
+        invoice=given_up[0][0],
+        also=tuple(each for each, _, _ in given_up[1:]),
+        facts=decision.facts + tuple(fact for _, facts, _ in given_up for fact in facts),
+        postings=tuple(posting for _, _, postings in given_up for posting in postings),
     )
 
 
@@ -322,7 +251,8 @@ def _is_collected_by_run(invoice: Invoice) -> bool:
     return invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
 
 
-def _closed(attempt: Attempt, status: AttemptStatus, result: ChargeResult, at: Instants) -> Attempt:
+def closed(attempt: Attempt, status: AttemptStatus, result: ChargeResult, at: Instants) -> Attempt:
+    """The attempt at its end, with what the processor said of it."""
     return replace(
         attempt,
         status=status,
