@@ -75,6 +75,8 @@ def paid(
         return None
     if holds(invoice, charge):
         settled = Decision(cause=f"checkout:{session.id}:complete")
+    elif invoice.status is not InvoiceStatus.OPEN:
+        return None  # paid otherwise meanwhile: the outcome is waited for, and money that comes is late
     elif is_waiting(standing, charge) or _was_refused(invoice, charge) or _is_taken(invoice, charge):
         return None
     else:

@@ -131,3 +131,17 @@ def test_a_report_that_could_not_be_applied_is_tried_again() -> None:
     story.step("reconcile", Fault(1, "throttle"))
     assert story.world.clock - story.world.plan.start > timedelta(days=5)
     story.ends_well()
+
+
+def test_a_debit_on_a_page_whose_invoice_was_paid_otherwise_is_waited_for_and_given_back() -> None:
+    story = Story()
+    story.customer()
+    story.step("checkout", who=0, plan="starter", interval="month", trial_days=0)
+    story.step("page_pay", which=-1, card="pm_debit_processing")
+    story.step("pay", which=-1, card=None)
+    story.step("hooks")
+    story.step("bank", how="ok")
+    story.ends_well()
+    (invoice,) = story.invoices()
+    assert invoice.status == "paid"
+    assert story.world.processor.refunded("USD") == invoice.total
