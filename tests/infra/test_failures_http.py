@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from chalicelib.application.catalog import publish_default
+from chalicelib.entrypoints.jobs import due
 from tests.infra.billing_api import Billing, billing_on
+from tests.infra.job_world import failures
+from tests.infra.test_events_http import Secrets
 from tests.infra.test_http_auth import REAL
 
 NESTED = re.compile(r"/\{(\w+)\}")
@@ -26,8 +29,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /v1/signup_sessions/{id}": {"name": "Eve"},
     "POST /v1/subscriptions/{id}/cancel": {},
     "POST /v1/subscriptions/{id}/extend_grace": {"days": 7},
+    "POST /v1/subscriptions/{id}/extend_trial": {"days": 7},
 }
-"""What a route with a body takes. A new route that is missing here fails with 400."""
+"""What a route with a body takes: one that is missing here is answered 400 and not 404."""
 BY_BODY: dict[str, dict[str, Any]] = {
     "/v1/subscriptions": {"plan": "starter", "trial_days": 0},
     "/v1/payments": {"amount": 100, "currency": "USD"},
@@ -156,6 +160,7 @@ def logs(monkeypatch):
 
 def test_no_log_holds_what_anybody_sent(billing, logs):
     """A canary in every field that takes free text, through good requests, refused ones and a card's decline."""
+    billing.api.services.secrets = Secrets()
     mail = f"{CANARY}@example.com"
     text = dict.fromkeys(("name", "legal_name"), CANARY)
     address = dict.fromkeys(("line1", "line2", "city", "postal_code", "state"), CANARY)
@@ -184,6 +189,15 @@ def test_no_log_holds_what_anybody_sent(billing, logs):
     billing("GET", "/v1/me", key=f"prn_test_{CANARY}")
     bad = billing.customer("pm_card_chargeCustomerFail")
     assert billing("POST", "/v1/subscriptions", order | {"customer": bad}).status == 402
+
+    def explode(env: str, records: Any) -> None:
+        raise RuntimeError(f"a library quotes {CANARY}")
+
+    billing.api.store.before_commit = explode
+    assert billing("POST", "/v1/customers", profile | {"external_id": None}).status == 500
+    poison = [CANARY, json.dumps({"env": CANARY, CANARY: CANARY})]
+    assert failures(due.work_due, poison) == poison
     kept = logs.getvalue()
+    assert kept.count("message not understood") >= 2
     assert kept.count('"route"') >= 10, "the log says too little for this to prove anything"
-    assert not re.search(f"{CANARY}|prn_|sk_(test|live)|whsec_|_secret_", kept)
+    assert not re.search(rf"{CANARY}|prn_|sk_(test|live)|whsec_|(pi|seti|cs)_\w+_secret_", kept)
