@@ -14,9 +14,10 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
 from chalicelib.domain import checkout_rules, ids, renewal
+from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
 from chalicelib.domain.checkout_rules import Standing
-from chalicelib.domain.customer import PaymentMethod
+from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import (
     InvalidStateError,
@@ -163,7 +164,12 @@ def _refund(ctx: Context, standing: Standing, charge: ChargeResult) -> CheckoutS
 
 
 def _card_saved(ctx: Context, session: CheckoutSession, method: PaymentMethod | None) -> CheckoutSession:
-    """The trial begins, or the subscription whose first invoice asked for nothing."""
+    """The trial begins, or the subscription whose first invoice asked for nothing.
+
+    A trial that was had with this card, or meanwhile with this mailbox, by somebody else is refused before it
+    starts: the page said that nothing is due today, so nothing is charged. The session is complete, the card
+    saved, and the subscription incomplete; its first invoice can be paid until it is released.
+    """
 
     def decide() -> Decision | None:
         standing = _standing(ctx, session.id)
@@ -184,21 +190,40 @@ def _started(ctx: Context, standing: Standing, method: PaymentMethod | None) -> 
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     customer = subscriptions.load_buyer(ctx, subscription.customer_id).customer
     if session.trial_days is not None:
-        terms = catalog.plan(subscription.plan.product).trial
-        assert terms is not None, "a trial was reserved from this catalog version"
-        started = checkout_rules.trial_started(
-            standing, replace(terms, days=session.trial_days), method, ctx.now
-        )
-        claims = trials.claims_of(ctx, customer.id, customer.email)
-        return replace(started, also=(*started.also, *claims))
-    decision = renewal.begin(
-        subscription,
-        replace(standing.account, payment_method=method or standing.account.payment_method),
-        occasion=subscriptions.occasion(ctx, subscription, customer, catalog),
+        reason = trials.had(ctx, standing.account, customer.email, method)
+        if reason is None:
+            return _trial_started(ctx, standing, customer, catalog, method)
+        standing = replace(standing, account=replace(standing.account, trial_used=False))
+        decision = _begun(ctx, standing, customer, catalog, method)
+        return checkout_rules.trial_refused(decision, standing, method, reason=reason, now=ctx.now)
+    return checkout_rules.begun(_begun(ctx, standing, customer, catalog, method), standing, method, ctx.now)
+
+
+def _trial_started(
+    ctx: Context, standing: Standing, customer: Customer, catalog: Catalog, method: PaymentMethod | None
+) -> Decision:
+    terms = catalog.plan(standing.subscription.plan.product).trial
+    assert terms is not None, "a trial was reserved from this catalog version"
+    assert standing.session.trial_days is not None
+    terms = replace(terms, days=standing.session.trial_days)
+    started = checkout_rules.trial_started(standing, terms, method, ctx.now)
+    claims = trials.claims_of(ctx, standing.account, customer.email, method)
+    return replace(started, also=(*started.also, *claims))
+
+
+def _begun(
+    ctx: Context, standing: Standing, customer: Customer, catalog: Catalog, method: PaymentMethod | None
+) -> Decision:
+    """The subscription with its first invoice. A refused trial's is not charged: that takes a request to pay."""
+    account = standing.account
+    return renewal.begin(
+        standing.subscription,
+        replace(account, payment_method=method or account.payment_method),
+        occasion=subscriptions.occasion(ctx, standing.subscription, customer, catalog),
         granularity=catalog.proration,
         at=collection.instants(ctx),
+        hosted=standing.session.trial_days is not None,
     )
-    return checkout_rules.begun(decision, standing, method, ctx.now)
 
 
 def _release(ctx: Context, session: CheckoutSession) -> CheckoutSession:

@@ -32,8 +32,7 @@ from chalicelib.domain.return_urls import require_allowed
 class Purchase:
     """What is to be bought on a hosted page, and by whom: `customer_id` of an existing customer, or the `profile`
     (as `profile.revised` takes it) of a new one, whose id then is `new_customer_id` or follows from the request.
-    `by_visitor`: asked for by somebody without a secret key, who gets what the price list offers and no more, and a
-    trial once per e-mail address.
+    `by_visitor`: asked for by somebody without a secret key, who gets what the price list offers and no more.
     """
 
     order: Order
@@ -116,11 +115,7 @@ def _begin(
     session = _session(ctx, purchase, session_id, buyer.customer)
     release_at = session.release_at + checkout_rules.RELEASE_MARGIN
     draft = replace(draft, request=ctx.request_print, release_at=release_at)
-    trial = (
-        trials.trial_of(ctx, order, catalog, buyer.account, buyer.customer.email)
-        if purchase.by_visitor
-        else subscriptions.trial_for(order, catalog, buyer.account)
-    )
+    trial = trials.trial_shown(ctx, order, catalog, buyer.account, buyer.customer.email)
     if trial is not None:
         first = None
         session = replace(session, trial_days=trial.days)

@@ -77,12 +77,17 @@ def send_letter(ctx: Context, ops: Ops, mailer: Mailer, render: Render, letter: 
 def _addressee(ctx: Context, letter: Letter) -> Addressee | None:
     """One BatchGet. None when the customer is gone or has no address."""
     subscription_id, invoice_id = letter.data.get("subscription"), letter.data.get("invoice")
-    keys: list[Key[Any]] = [customer_key(ctx.env, letter.customer_id), account_key(ctx.env, letter.customer_id)]
+    keys: list[Key[Any]] = [
+        customer_key(ctx.env, letter.customer_id),
+        account_key(ctx.env, letter.customer_id),
+    ]
     if subscription_id:
         keys.append(child_key(Subscription, ctx.env, subscription_id))
     if invoice_id:
         keys.append(child_key(Invoice, ctx.env, invoice_id))
-    found: dict[type, Any] = {type(record): record for record in ctx.store.get_many(keys) if record is not None}
+    found: dict[type, Any] = {
+        type(record): record for record in ctx.store.get_many(keys) if record is not None
+    }
     customer = found.get(Customer)
     if customer is None or not (letter.to or customer.billing_email or customer.email):
         return None
@@ -116,8 +121,12 @@ def _is_moot(letter: Letter, addressee: Addressee) -> bool:
         return False
     if letter.template in _ABOUT_OPEN_INVOICE:
         return invoice is not None and invoice.status is not InvoiceStatus.OPEN
-    if letter.template == "trial_will_end":
-        return subscription is not None and subscription.status is not Status.TRIALING
+    if letter.template == "win_back":
+        return subscription is not None and subscription.status is not Status.CANCELED
+    if letter.template == "trial_will_end" and subscription is not None:
+        trial = subscription.trial
+        moved = trial is not None and trial.ends_at.isoformat() != letter.data.get("trial_end")
+        return subscription.status is not Status.TRIALING or moved
     return False
 
 

@@ -48,7 +48,7 @@ def renew_subscription(ctx: Context, subscription_id: str) -> None:
 
 def end_trial(ctx: Context, subscription_id: str) -> None:
     """The trial is over: first paid period, fall-back or lapse. Safe to run twice, as a renewal is."""
-    _open(ctx, subscription_id, DueKind.TRIAL_END, _trial_ended)
+    _open(ctx, subscription_id, DueKind.TRIAL_END, trial_ended)
 
 
 def remind_of_trial(ctx: Context, subscription_id: str) -> None:
@@ -75,6 +75,19 @@ def end_canceled(ctx: Context, subscription_id: str) -> None:
         ended, movements = moved(ended, cause)
         decision = Decision(cause=cause, subscription=ended, facts=facts, movements=movements)
         decisions.commit(ctx, subscription.customer_id, decision)
+
+    deciding(decide)
+
+
+def win_back(ctx: Context, subscription_id: str) -> None:
+    """Ask back whoever left, unless they came back with something else. Once: the time is cleared with the fact."""
+
+    def decide() -> None:
+        subscription = _due_subscription(ctx, subscription_id, DueKind.WIN_BACK)
+        if subscription is None:
+            return
+        others = ctx.store.standing(ctx.env, subscription.customer_id)[1]
+        decisions.commit(ctx, subscription.customer_id, renewal.win_back(subscription, others))
 
     deciding(decide)
 
@@ -140,7 +153,7 @@ def _open(ctx: Context, subscription_id: str, kind: DueKind, decide_on: _Decide)
 
     def decide() -> Decision | None:
         nonlocal tries
-        standing = _standing(ctx, subscription_id, consistent=tries > 0)
+        standing = standing_of(ctx, subscription_id, consistent=tries > 0)
         tries += 1
         if standing is None or not _is_due(ctx, standing.subscription, kind):
             return None
@@ -161,7 +174,8 @@ def _renewed(ctx: Context, standing: Standing) -> Decision:
     )
 
 
-def _trial_ended(ctx: Context, standing: Standing) -> Decision:
+def trial_ended(ctx: Context, standing: Standing) -> Decision:
+    """What the end of the trial brings, see `renewal.end_trial`."""
     trial = standing.subscription.trial
     fall_back = standing.catalog.plan(trial.fall_back_plan) if trial and trial.fall_back_plan else None
     return renewal.end_trial(
@@ -174,7 +188,8 @@ def _trial_ended(ctx: Context, standing: Standing) -> Decision:
     )
 
 
-def _standing(ctx: Context, subscription_id: str, *, consistent: bool) -> Standing | None:
+def standing_of(ctx: Context, subscription_id: str, *, consistent: bool) -> Standing | None:
+    """The subscription with what its next period needs; None where something of it is missing."""
     customer_id = customer_of(subscription_id)
     account, customer, subscription = ctx.store.get_many(
         [

@@ -144,7 +144,7 @@ def trial_of(
     ctx: Context, session: SignupSession, plan: Plan, catalog: Catalog, account: Account
 ) -> TrialTerms | None:
     order = signup_rules.order_of(session, plan, catalog)
-    return trials.trial_of(ctx, order, catalog, account, session.email)
+    return trials.trial_shown(ctx, order, catalog, account, session.email)
 
 
 def draft_of(

@@ -11,14 +11,13 @@ from chalicelib.application import (
     collection,
     decisions,
     subscriptions,
-    trials,
 )
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_opening import Purchase
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.signup import draft_of, get_signup, subscription_id_of, trial_of
-from chalicelib.domain import ids, lifecycle, renewal, signup_rules
+from chalicelib.domain import ids, renewal, signup_rules
 from chalicelib.domain.checkout import CheckoutSession, SignupSession, SignupStatus
 from chalicelib.domain.customer import Account
 from chalicelib.domain.decision import Decision
@@ -101,15 +100,7 @@ def _start(ctx: Context, signup_id: str) -> None:
     trial = trial_of(ctx, session, plan, catalog, buyer.account)
     if trial is not None:
         outcome = Outcome.TRIALING
-        running, facts = lifecycle.trialing(draft, trial, ctx.now)
-        created = Fact("subscription.created", running.id, lifecycle.subscription_data(running))
-        decision = Decision(
-            cause=f"trial:{running.id}",
-            account=replace(buyer.account, trial_used=True),
-            subscription=running,
-            also=trials.claims_of(ctx, session.customer_id, session.email),
-            facts=(created, *facts),
-        )
+        decision = subscriptions.trial_begun(ctx, draft, buyer, trial)
     elif not plan.is_free:
         raise ConflictError(
             "somebody started a trial with this e-mail address a moment ago", fix="complete it again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.application import collection, decisions, payment_methods
+from chalicelib.application import collection, decisions, payment_methods, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
@@ -42,9 +42,10 @@ def create_subscription(
 ) -> Subscription:
     """Start a subscription for an existing customer with the means of payment on file (or given).
 
-    Free: active. With a trial: trialing. Sent by invoice: active with its first invoice open. Charged
-    automatically: active once the first charge succeeds; PaymentDeclinedError leaves it incomplete, payable until
-    it is released; PaymentPendingError means the outcome is unknown, and the same request again learns it.
+    Free: active. With a trial: trialing, or ValidationError where somebody else has had it (see `trials`). Sent by
+    invoice: active with its first invoice open. Charged automatically: active once the first charge succeeds;
+    PaymentDeclinedError leaves it incomplete, payable until it is released; PaymentPendingError means the outcome
+    is unknown, and the same request again learns it.
     Safe to run twice: the id derives from the request, and a second run continues where the first stopped.
     """
     subscription_id = ids.child_id("sub", customer_id, ctx.request_key)
@@ -97,7 +98,7 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
         back = lifecycle.reactivated(subscription, ctx.now)
         _require_settled(ctx, subscription)
         if back.plan.price is not None:
-            _require_method(back, buyer.account)
+            require_method(back, buyer.account)
         if _is_billed(ctx, back):
             return _stored(ctx, renewal.resume(back, collection.instants(ctx)))
         return _begin(ctx, back, buyer, _catalog_of(ctx, subscription))
@@ -163,16 +164,6 @@ def occasion(ctx: Context, subscription: Subscription, customer: Customer, catal
     return Occasion(now=ctx.now, customer=customer, seller=catalog.seller, minimum=minimum)
 
 
-def trial_for(order: Order, catalog: Catalog, account: Account) -> TrialTerms | None:
-    """The trial this customer gets: the plan's, once per customer."""
-    terms = lifecycle.trial_terms(order, catalog.plan(order.plan))
-    if terms is not None and account.trial_used:
-        if order.trial_days:
-            raise ValidationError("this customer has had a trial", field="trial_days", fix="send 0")
-        return None
-    return terms
-
-
 def first_invoice_id(subscription: Subscription) -> str | None:
     """The invoice that gates (or gated) the subscription's current period."""
     if subscription.period is None:
@@ -185,29 +176,27 @@ def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -
     catalog = current_catalog(ctx)
     draft = lifecycle.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
     draft = replace(draft, request=ctx.request_print)
-    trial = trial_for(order, catalog, buyer.account)
+    trial = trials.trial_to_start(ctx, order, catalog, buyer.account, buyer.customer)
     if trial is None:
         if draft.plan.price is not None:
-            _require_method(draft, buyer.account)
+            require_method(draft, buyer.account)
         return _begin(ctx, draft, buyer, catalog)
     if trial.card_required:
-        _require_method(draft, buyer.account)
-    return start_trial(ctx, draft, buyer.account, trial)
+        require_method(draft, buyer.account)
+    return _stored(ctx, trial_begun(ctx, draft, buyer, trial))
 
 
-def start_trial(ctx: Context, draft: Subscription, account: Account, terms: TrialTerms) -> Subscription:
-    """The draft in its trial, and the customer's one trial used up, in one transaction."""
+def trial_begun(ctx: Context, draft: Subscription, buyer: Buyer, terms: TrialTerms) -> Decision:
+    """The draft in its trial, with the customer's, the mailbox's and the card's one trial used up."""
     running, facts = lifecycle.trialing(draft, terms, ctx.now)
     created = Fact("subscription.created", running.id, lifecycle.subscription_data(running))
-    decision = Decision(
+    return Decision(
         cause=f"trial:{running.id}",
-        account=replace(account, trial_used=True),
+        account=replace(buyer.account, trial_used=True),
         subscription=running,
-        facts=(created, *facts) if draft.version == 0 else facts,
+        also=trials.claims_of(ctx, buyer.account, buyer.customer.email),
+        facts=(created, *facts),
     )
-    stored = decisions.commit(ctx, running.customer_id, decision)
-    assert stored.subscription is not None
-    return stored.subscription
 
 
 def _begin(ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog) -> Subscription:
@@ -260,7 +249,8 @@ def _require_settled(ctx: Context, subscription: Subscription) -> None:
             )
 
 
-def _require_method(subscription: Subscription, account: Account) -> None:
+def require_method(subscription: Subscription, account: Account) -> None:
+    """ValidationError where it is charged automatically and there is nothing to charge."""
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if automatic and account.payment_method is None:
         raise ValidationError(

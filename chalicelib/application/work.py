@@ -21,6 +21,7 @@ _WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
     DueKind.OVERDUE: ("inv", renewals.note_overdue),
     DueKind.CHECKOUT: ("chk", checkout.release_checkout),
     DueKind.ABANDON: ("sus", signup.abandon_signup),
+    DueKind.WIN_BACK: ("sub", renewals.win_back),
 }
 
 

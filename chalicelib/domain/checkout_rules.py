@@ -163,6 +163,36 @@ def trial_started(
     return _completed(_with_method(decision, standing.account, method), session, now)
 
 
+def trial_refused(
+    begun_: Decision, standing: Standing, method: PaymentMethod | None, *, reason: str, now: datetime
+) -> Decision:
+    """The card is saved, and somebody else has had a trial with it (or with this mailbox): there is none.
+
+    `begun_` has the first invoice, which is not charged by itself; the subscription is given up where nobody pays.
+    Where account credit would pay it, that is not taken unasked: the subscription is given up at once.
+    """
+    subscription, invoice = begun_.subscription, begun_.invoice
+    data = {**lifecycle.subscription_data(standing.subscription), "reason": reason}
+    refused = Fact("subscription.trial_refused", standing.subscription.id, data)
+    if invoice is None or subscription is None or invoice.status is not InvoiceStatus.OPEN:
+        gone, facts = lifecycle.expired(standing.subscription, now)
+        decision = Decision(
+            cause=f"trial:{gone.id}", account=standing.account, subscription=gone, facts=(refused, *facts)
+        )
+        return _completed(_with_method(decision, standing.account, method), standing.session, now)
+    waiting = replace(subscription, release_at=now + lifecycle.RELEASE_AFTER)
+    data = {**data, "amount_due": invoice.amount_due, "currency": invoice.currency}
+    refused = replace(refused, data={**data, "release_at": (now + lifecycle.RELEASE_AFTER).isoformat()})
+    decision = replace(
+        begun_,
+        account=begun_.account or standing.account,
+        subscription=waiting,
+        facts=(refused, *begun_.facts),
+    )
+    session = replace(standing.session, invoice_id=invoice.id)
+    return begun(decision, replace(standing, session=session), method, now)
+
+
 def begun(decision: Decision, standing: Standing, method: PaymentMethod | None, now: datetime) -> Decision:
     """The card is saved and `decision` begins the subscription: the session is complete with it."""
     known = tuple(fact for fact in decision.facts if fact.type != "subscription.created")

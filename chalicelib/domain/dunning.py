@@ -14,6 +14,7 @@ from chalicelib.domain.calendar import Period
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.journal import Fact
+from chalicelib.domain.lifecycle import asked_back
 from chalicelib.domain.payment import Decline, DeclineKind
 from chalicelib.domain.subscription import (
     Billing,
@@ -182,6 +183,7 @@ def _ended(subscription: Subscription, run: DunningRun, now: datetime, rules: Ru
         pending=None,
         dunning=None,
     )
+    ended = asked_back(ended, now)
     data = {"reason": FAILED, "invoices": list(run.invoices)}
     facts = (Fact("subscription.canceled", subscription.id, data),)
     return Verdict(subscription=ended, facts=facts, gives_up=True)

@@ -18,6 +18,7 @@ from chalicelib.domain.catalog import AddOn, Catalog, Plan, SoldBy, TrialTerms, 
 from chalicelib.domain.customer import Customer, Terms
 from chalicelib.domain.errors import InvalidStateError, QuoteRequiredError, ValidationError
 from chalicelib.domain.journal import Fact
+from chalicelib.domain.schedule import REMINDER_DAYS, reminder_at
 from chalicelib.domain.subscription import (
     Billing,
     Cancellation,
@@ -31,6 +32,10 @@ from chalicelib.domain.subscription import (
 
 RELEASE_AFTER = timedelta(hours=23)
 """How long an unpaid first invoice may gate its subscription before it is given up."""
+WIN_BACK_DAYS = 7
+"""How many days after the end of a paid plan, or of its trial, the customer is asked back."""
+MOST_TRIAL_DAYS = 730
+"""How long a trial may become by extensions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +153,40 @@ def trialing(
     return running, (Fact("subscription.trial_started", running.id, data),)
 
 
+def trial_extended(
+    subscription: Subscription, days: int, now: datetime, request: str
+) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The trial's end so many days later, at the same wall time; the reminders are those of the new end, without
+    the ones whose time is past. The same `request` moves it once. InvalidStateError outside of a trial.
+    """
+    trial = _require_trial(subscription)
+    if request in trial.extensions:
+        return subscription, ()
+    ends_at = add_days(trial.ends_at, days, subscription.zone)
+    if ends_at > add_days(trial.started_at, MOST_TRIAL_DAYS, subscription.zone):
+        raise ValidationError(
+            f"a trial has at most {MOST_TRIAL_DAYS} days in all", field="days", fix="extend it by fewer"
+        )
+    longer = replace(trial, ends_at=ends_at, extensions=(*trial.extensions, request))
+    past = tuple(day for day in REMINDER_DAYS if reminder_at(longer, day, subscription.zone) <= now)
+    extended = replace(subscription, trial=replace(longer, reminded=past))
+    data = {
+        **subscription_data(extended),
+        "days": days,
+        "trial_end": ends_at.isoformat(),
+        "previous_trial_end": trial.ends_at.isoformat(),
+    }
+    return extended, (Fact("subscription.trial_extended", extended.id, data),)
+
+
+def trial_cut_short(subscription: Subscription, now: datetime) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The trial with its end now, on request. InvalidStateError outside of a trial."""
+    trial = _require_trial(subscription)
+    cut = replace(subscription, trial=replace(trial, ends_at=min(now, trial.ends_at)))
+    data = {**subscription_data(cut), "previous_trial_end": trial.ends_at.isoformat()}
+    return cut, (Fact("subscription.trial_ended_early", cut.id, data),)
+
+
 def scheduled_to_cancel(
     subscription: Subscription, now: datetime, reason: str
 ) -> tuple[Subscription, tuple[Fact, ...]]:
@@ -186,8 +225,16 @@ def canceled(subscription: Subscription, now: datetime, reason: str) -> tuple[Su
         pending=None,
         dunning=None,
     )
+    ended = asked_back(ended, now)
     data = {**subscription_data(ended), "reason": reason}
     return ended, (Fact("subscription.canceled", ended.id, data),)
+
+
+def asked_back(ended: Subscription, now: datetime) -> Subscription:
+    """The ended subscription with the time of its win-back letter, where it was one that is paid for."""
+    if ended.plan.price is None:
+        return ended
+    return replace(ended, win_back_at=add_days(now, WIN_BACK_DAYS, ended.zone))
 
 
 def expired(subscription: Subscription, now: datetime) -> tuple[Subscription, tuple[Fact, ...]]:
@@ -221,6 +268,7 @@ def reactivated(subscription: Subscription, now: datetime) -> Subscription:
         trial=None,
         cancellation=None,
         ended_at=None,
+        win_back_at=None,
         release_at=now + RELEASE_AFTER,
         billing=Billing.ANNIVERSARY,
     )
@@ -239,6 +287,22 @@ def subscription_data(subscription: Subscription) -> dict[str, object]:
     if subscription.period is not None:
         data["period_end"] = subscription.period.end.isoformat()
     return data
+
+
+def _require_trial(subscription: Subscription) -> Trial:
+    """The trial that may be changed: it runs, and nobody has asked for its end."""
+    if subscription.status is not Status.TRIALING or subscription.trial is None:
+        raise InvalidStateError(
+            f"a subscription that is {subscription.status} has no trial to change",
+            subscription=subscription.id,
+        )
+    if subscription.cancellation is not None:
+        raise InvalidStateError(
+            "it is cancelled to the end of its trial",
+            fix="undo the cancellation first",
+            subscription=subscription.id,
+        )
+    return subscription.trial
 
 
 def _require_running(subscription: Subscription) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,7 +25,7 @@ from chalicelib.domain.lifecycle import (
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.schedule import next_reminder
-from chalicelib.domain.subscription import Billing, Item, ItemKind, Subscription
+from chalicelib.domain.subscription import Billing, Item, ItemKind, Status, Subscription
 
 LAPSED = "trial_lapsed"
 INVOICE_NET_DAYS = 14
@@ -155,6 +156,25 @@ def remind(subscription: Subscription, at: Instants) -> Decision | None:
         cause=f"reminder:{subscription.id}:{trial.ends_at.isoformat()}:{days}",
         subscription=replace(subscription, trial=replace(trial, reminded=(*trial.reminded, days))),
         facts=(Fact("subscription.trial_will_end", subscription.id, data),),
+    )
+
+
+def win_back(subscription: Subscription, others: Sequence[Subscription]) -> Decision:
+    """Ask back whoever had the ended subscription, once: said as a fact, unless they have come back with another."""
+    back = any(
+        each.id != subscription.id and (each.is_running or each.status is Status.INCOMPLETE)
+        for each in others
+    )
+    asked, ended_at = subscription.cancellation, subscription.ended_at
+    data = {
+        **subscription_data(subscription),
+        "reason": asked.reason if asked else "",
+        "ended_at": ended_at.isoformat() if ended_at else None,
+    }
+    return Decision(
+        cause=f"win_back:{subscription.id}:{subscription.version}",
+        subscription=replace(subscription, win_back_at=None),
+        facts=() if back else (Fact("subscription.win_back", subscription.id, data),),
     )
 
 

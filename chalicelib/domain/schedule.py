@@ -32,6 +32,7 @@ class DueKind(StrEnum):
     RELEASE = "release"
     OVERDUE = "overdue"
     ABANDON = "abandon"
+    WIN_BACK = "win_back"
 
 
 _ORDER = {kind: position for position, kind in enumerate(DueKind)}
@@ -104,6 +105,8 @@ def _subscription_dues(subscription: Subscription) -> Iterator[Due]:
             yield Due(subscription.release_at, DueKind.RELEASE)
         return
     if not subscription.is_running:
+        if subscription.status is Status.CANCELED and subscription.win_back_at is not None:
+            yield Due(subscription.win_back_at, DueKind.WIN_BACK)
         return
     if subscription.cancellation is not None:
         yield Due(subscription.cancellation.at, DueKind.CANCELLATION)

@@ -112,13 +112,16 @@ class Billing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """`reminded` holds the days-before (3, 1, 0) whose reminder was sent."""
+    """`reminded` holds the days-before (3, 1, 0) whose reminder was sent, `extensions` the requests that moved
+    the end.
+    """
 
     started_at: datetime
     ends_at: datetime
     on_end: TrialEnd
     fall_back_plan: str | None = None
     reminded: tuple[int, ...] = ()
+    extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,6 +190,8 @@ class Subscription:
     pending: PendingChange | None = None
     dunning: DunningRun | None = None
     release_at: datetime | None = None
+    win_back_at: datetime | None = None
+    """When one that has ended is asked back, once; None after that, and where nobody is asked."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     mrr: int = 0

@@ -210,9 +210,10 @@ class TestCancel:
     def test_now(self, billing, sub):
         path = f"/v1/subscriptions/{sub['id']}"
         gone = billing.ok("POST", f"{path}/cancel", {"at": "now", "reason": "closed down"})
-        assert (gone["status"], gone["ended_at"], gone["next"]) == ("canceled", "2027-03-01T09:30:00Z", None)
+        assert (gone["status"], gone["ended_at"]) == ("canceled", "2027-03-01T09:30:00Z")
+        assert gone["next"] == {"at": "2027-03-08T09:30:00Z", "kind": "win_back"}
         assert billing("POST", f"{path}/cancel", {"at": "now"}).json["code"] == "invalid_state"
-        assert billing.advance("P3M")["jobs"] == 0
+        assert billing.advance("P3M")["jobs"] == 1
 
     def test_back_on_the_same_day_the_new_time_begins_tomorrow(self, billing, sub):
         path = f"/v1/subscriptions/{sub['id']}"

@@ -134,7 +134,7 @@ class TestOverlappingArrears:
             LedgerAccount.REVENUE: -4 * WEEKLY,
         }
         assert world.mrr() == 0
-        world.advance(days=60, expect=[])
+        world.advance(days=60, expect=["subscription.win_back"])
 
 
 class TestSmallAmounts:
@@ -261,7 +261,7 @@ def test_a_term_ends_or_renews_by_itself(auto_renew: bool) -> None:
         MovementKind.NEW,
         MovementKind.CHURN,
     ]
-    world.advance(days=90, expect=[])
+    world.advance(days=90, expect=["subscription.win_back"])
     assert len(world.invoices(sub)) == 3
 
 
@@ -338,7 +338,7 @@ def test_cancelled_while_past_due_nothing_more_is_tried() -> None:
     sub = world.reload(sub)
     assert (sub.status, sub.dunning, sub.mrr) == (Status.CANCELED, None, 0)
     behave(world, "ok")
-    world.advance(days=60, expect=[])
+    world.advance(days=60, expect=["subscription.win_back"])
     _, owed = world.invoices(sub)
     assert (owed.status, owed.amount_remaining) == ("open", 1900)
     record(world, customer, 1900, owed)
@@ -405,7 +405,7 @@ def test_a_debit_that_succeeds_after_the_cancellation_pays_and_revives_nothing()
     assert (sub.status, sub.mrr) == (Status.CANCELED, 0)
     assert [invoice.status for invoice in world.invoices(sub)] == ["paid", "paid"]
     assert world.ledger() == {LedgerAccount.CASH: 3800, LedgerAccount.REVENUE: -3800}
-    world.advance(days=60, expect=[])
+    world.advance(days=60, expect=["subscription.win_back"])
 
 
 def test_a_first_debit_that_takes_days_activates_when_it_arrives() -> None:

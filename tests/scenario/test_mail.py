@@ -52,7 +52,7 @@ def test_a_paid_life(world, jobs):
     assert letters(jobs) == ["Pro goes on"]
     subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=True, reason="")
     world.advance(days=60)
-    assert letters(jobs) == ["Pro ends on March 31, 2026", "Pro has ended"]
+    assert letters(jobs) == ["Pro ends on March 31, 2026", "Pro has ended", "Pro is here when you want it back"]
 
 
 def test_a_failed_payment_and_what_follows(world, jobs):
@@ -78,7 +78,8 @@ def test_a_dunning_run_to_its_end_says_each_step_and_the_end_once(world, jobs):
     letters(jobs)
     world.parts.gateway.behave(world.account(customer).payment_method.id, "insufficient_funds")
     world.advance(days=60)
-    assert letters(jobs) == ["We could not collect $29.00 for Pro"] * 4 + ["Pro has ended"]
+    ended = ["Pro has ended", "Pro is here when you want it back"]
+    assert letters(jobs) == ["We could not collect $29.00 for Pro"] * 4 + ended
 
 
 def test_a_hard_decline_asks_for_another_card(world, jobs):

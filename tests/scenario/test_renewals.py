@@ -65,7 +65,7 @@ def test_dunning_tries_on_days_0_2_7_14_21_then_cancels() -> None:
     assert world.mrr() == 0
     assert invoice.credited == 507  # 8 of 30 days were not served: 8 ÷ 30 × 19.00
     assert world.ledger()[LedgerAccount.BAD_DEBT] == 1900 - 507
-    world.advance(days=90, expect=[])
+    world.advance(days=90, expect=["subscription.win_back"])
 
 
 def test_recovery_ends_the_run_and_the_next_renewal_is_on_time() -> None:
@@ -182,7 +182,7 @@ def test_cancel_at_period_end_can_be_undone() -> None:
     subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=True, reason="too dear")
     world.facts()
     world.advance(days=31, expect=["subscription.canceled"])
-    world.advance(days=31, expect=[])
+    world.advance(days=31, expect=["subscription.win_back"])
     assert world.mrr() == 0
     subscriptions.reactivate_subscription(world.ctx(), sub.id)
     assert world.reload(sub).status is Status.ACTIVE

@@ -68,6 +68,7 @@ class World:
         start = datetime.fromisoformat(self.start)
         start = start if start.tzinfo else start.replace(tzinfo=UTC)
         self._names = count(1)
+        self._people = 0
         self._seen = 0
         self.parts.catalogs = self.parts.catalogs or CachedCatalogs(self.parts.store)
         self.parts.store.commit(
@@ -96,7 +97,9 @@ class World:
 
     def customer(self, card: str | None = None, **fields: Any) -> str:
         customer_id = ids.customer_id(self.env, f"customer-{next(self._names)}")
-        profile = Customer(id=customer_id, created_at=self.now, email="ada@example.com", **fields)
+        self._people += 1
+        email = fields.pop("email", None) or f"ada{self._people if self._people > 1 else ''}@example.com"
+        profile = Customer(id=customer_id, created_at=self.now, email=email, **fields)
         self.parts.store.commit(self.env, profile, Account(customer_id=customer_id))
         if card is not None:
             self.card(customer_id, card)

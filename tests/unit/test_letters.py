@@ -88,6 +88,23 @@ TABLE: list[tuple[tuple[Fact, ...], str | None]] = [
         "cancellation_scheduled",
     ),
     ((fact("subscription.cancellation_undone"),), "cancellation_undone"),
+    ((fact("subscription.win_back", reason="", ended_at="2026-01-24T10:00:00+00:00"),), "win_back"),
+    ((fact("subscription.trial_extended", trial_end="2026-02-14T10:00:00+00:00"),), "trial_extended"),
+    ((fact("subscription.trial_refused", reason="trial_email"),), "trial_refused"),
+    (
+        (
+            fact(
+                "subscription.trial_refused",
+                reason="trial_card",
+                amount_due=2900,
+                currency="USD",
+                release_at="2026-02-01T09:00:00+00:00",
+            ),
+            fact("invoice.opened", **CHARGED),
+            fact("checkout.completed"),
+        ),
+        "trial_refused",
+    ),
     ((fact("subscription.created"), fact("subscription.activated")), "welcome"),
     ((fact("subscription.trial_started", trial_end="2026-02-14T10:00:00+00:00"),), "trial_started"),
     (

@@ -5,10 +5,12 @@ from __future__ import annotations
 from chalice.app import Blueprint
 
 from chalicelib.application import subscriptions as use_cases
+from chalicelib.application import trial_changes
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.customer import Terms
 from chalicelib.domain.errors import (
     ConflictError,
+    GatewayUnavailableError,
     InvalidStateError,
     NotFoundError,
     PaymentDeclinedError,
@@ -33,6 +35,7 @@ from chalicelib.entrypoints.http.schemas.subscriptions import (
     CancelRequest,
     CollectionView,
     DunningView,
+    ExtendTrialRequest,
     ItemView,
     NextView,
     PendingChangeView,
@@ -148,6 +151,35 @@ def undo_cancellation(call: Call[None]) -> SubscriptionView:
 )
 def reactivate_subscription(call: Call[None]) -> SubscriptionView:
     return subscription_view(use_cases.reactivate_subscription(call.ctx, call.path["id"]))
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/extend_trial",
+    body=ExtendTrialRequest,
+    answer=SubscriptionView,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="Put the end of a trial off; its reminders move with it",
+    errors=(NotFoundError, ValidationError, InvalidStateError, ConflictError),
+)
+def extend_trial(call: Call[ExtendTrialRequest]) -> SubscriptionView:
+    return subscription_view(trial_changes.extend_trial(call.ctx, call.path["id"], call.body.days))
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/end_trial",
+    answer=SubscriptionView,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="End a trial early: the first paid period begins now and is billed",
+    errors=(NotFoundError, ValidationError, InvalidStateError, ConflictError, GatewayUnavailableError),
+)
+def end_trial(call: Call[None]) -> SubscriptionView:
+    return subscription_view(trial_changes.end_trial_early(call.ctx, call.path["id"]))
 
 
 def order_of(body: SubscriptionRequest, currency: str) -> Order:

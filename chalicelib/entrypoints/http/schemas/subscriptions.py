@@ -64,6 +64,10 @@ class CancelRequest(Schema):
     reason: str = Field(default="", max_length=500)
 
 
+class ExtendTrialRequest(Schema):
+    days: int = Field(ge=1, le=365, description="Days to add to the end, in the customer's zone.", examples=[7])
+
+
 class SubscriptionQuery(Schema):
     customer: Id | None = None
     status: Status | None = None
