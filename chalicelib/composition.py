@@ -22,6 +22,7 @@ from chalicelib.domain.environment import Environment
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.tables import Tables
     from chalicelib.adapters.parameters import Parameters
+    from chalicelib.application.limits import Limits
     from chalicelib.application.mail import Render
     from chalicelib.settings import Settings
 
@@ -30,6 +31,12 @@ REQUEST_SECONDS = 28.0
 """Of the 29 that API Gateway waits."""
 TIME_LEFT: ContextVar[Callable[[], float]] = ContextVar("time_left", default=lambda: REQUEST_SECONDS)
 """Seconds until the present invocation is cut off: jobs set it, an HTTP request has API Gateway's patience."""
+IN_BACKGROUND: ContextVar[bool] = ContextVar("in_background", default=False)
+"""Whether the present work can wait: something brings it back. Jobs say so; a person who asks cannot wait."""
+LONGEST_WAIT_SECONDS = 10.0
+"""For leave to call the processor; the due row of what waited longer brings it back."""
+SECONDS_FOR_A_CALL = 7.0
+"""What must be left of an invocation after such a wait: a charge is not begun with less."""
 
 
 class Services:
@@ -115,6 +122,39 @@ class Services:
         return CachedCatalogs(self.store)
 
     @cached_property
+    def limits(self) -> Limits:
+        from chalicelib.application.limits import Limits, Rate
+
+        own = self.settings
+        return Limits(
+            address=Rate(own.address_attempts_per_minute, own.address_attempts_per_hour),
+            subject=Rate(own.subject_attempts_per_minute, own.subject_attempts_per_hour),
+            visitors=Rate(own.visitor_attempts_per_minute, own.visitor_attempts_per_hour),
+            declined_weight=own.declined_attempt_weight,
+        )
+
+    @cached_property
+    def admit(self) -> Callable[..., None]:
+        """`admit(endpoint, wait=True)` before each call to Stripe: see Throttle. What a person waits for passes."""
+        from chalicelib.adapters.stripe.throttle import Rates, Throttle
+
+        own = self.settings
+        rates = Rates(
+            in_all=own.stripe_calls_per_second,
+            per_endpoint=own.stripe_endpoint_calls_per_second,
+            reserve_percent=own.stripe_reserve_percent,
+            lease=own.stripe_lease,
+        )
+        throttle = Throttle(self.ops, rates)
+
+        def admit(endpoint: str, *, wait: bool = True) -> None:
+            if rates.in_all and IN_BACKGROUND.get():
+                spare = min(LONGEST_WAIT_SECONDS, self.time_left() - SECONDS_FOR_A_CALL)
+                throttle.admit(endpoint, patience=spare if wait else 0)
+
+        return admit
+
+    @cached_property
     def gateway(self) -> Gateway:
         from chalicelib.adapters.stripe.gateway import StripeGateway
 
@@ -123,6 +163,7 @@ class Services:
             return_url=f"{self.public_url}/checkout/return",
             api_base=self.settings.stripe_api_base,
             budget=self.time_left,
+            admit=self.admit,
         )
 
     @cached_property

@@ -33,6 +33,25 @@ class Settings(BaseSettings):
     index_settle_seconds: float = Field(default=2.0, ge=0)
     """How long an index of the table may lag behind it."""
 
+    address_attempts_per_minute: int = Field(default=6, ge=0)
+    address_attempts_per_hour: int = Field(default=20, ge=0)
+    """How often one network address may try what could test cards without a secret key; 0: as often as it likes."""
+    subject_attempts_per_minute: int = Field(default=6, ge=0)
+    subject_attempts_per_hour: int = Field(default=20, ge=0)
+    """The same for one customer or one sign-up, whoever asks."""
+    visitor_attempts_per_minute: int = Field(default=60, ge=0)
+    visitor_attempts_per_hour: int = Field(default=600, ge=0)
+    """The same for all who have no secret key, together: what many addresses in concert can reach."""
+    declined_attempt_weight: int = Field(default=3, ge=1)
+    """A declined attempt counts as so many."""
+    stripe_calls_per_second: int = Field(default=100, ge=0)
+    stripe_endpoint_calls_per_second: int = Field(default=25, ge=1)
+    """What Stripe allows the account, in all and for one endpoint; 0 in all: as much as one likes, uncounted."""
+    stripe_reserve_percent: int = Field(default=20, ge=0, le=90)
+    """The share of both that work in the background leaves to people who wait for an answer."""
+    stripe_lease: int = Field(default=10, ge=1)
+    """How many calls a process asks leave for at once: a batch of due rows is ten."""
+
     @field_validator("public_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:

@@ -77,3 +77,26 @@ class Ops(Protocol):
     def count(self, pk: str, sk: str, by: int = 1) -> int:
         """Add to a counter that starts at 0 and answer its new value: gapless, one winner per value."""
         ...
+
+    def take(
+        self,
+        pk: str,
+        sk: str,
+        amounts: Mapping[str, int],
+        *,
+        at_most: Mapping[str, int],
+        expires_at: datetime,
+    ) -> tuple[str, ...]:
+        """Add to several counters of one document, all or none: none when one in `at_most` would pass it.
+
+        Answers the names of those that would; nothing means that all were added. One write, also when refused.
+        An answer that was lost and asked for again may count twice, never too little.
+        """
+        ...
+
+
+def over(
+    present: Mapping[str, int], amounts: Mapping[str, int], at_most: Mapping[str, int]
+) -> tuple[str, ...]:
+    """The counters that `amounts` would lift above what is allowed."""
+    return tuple(name for name, most in at_most.items() if present.get(name, 0) + amounts.get(name, 0) > most)

@@ -9,6 +9,7 @@ from typing import Any
 from chalicelib.adapters.memory.fakes import MemoryQueues
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application.catalog import publish_default
+from chalicelib.settings import Settings
 from tests.infra.api import Answer, Api, api_on
 
 MISSING = {prefix: f"{prefix}_{'0' * 42}" for prefix in ("sub", "inv", "adv")} | {"cus": f"cus_{'0' * 26}"}
@@ -71,11 +72,5 @@ class Billing:
 @contextmanager
 def billing_on() -> Iterator[Billing]:
     with api_on() as api:
-        api.services.settings = _Settings()  # type: ignore[assignment]
+        api.services.settings = Settings(index_settle_seconds=0)  # an index in memory does not lag
         yield Billing(api)
-
-
-class _Settings:
-    """An index in memory does not lag."""
-
-    index_settle_seconds = 0.0

@@ -112,6 +112,39 @@ def test_counters_have_no_gaps_under_threads(ops):
     assert ops.count("c", "n", by=5) == 45
 
 
+def test_counters_are_taken_together_or_not_at_all(ops):
+    def take(amounts, **at_most):
+        return ops.take("t", "now", amounts, at_most=at_most, expires_at=AT)
+
+    assert take({"all": 3, "of-one": 3}, **{"all": 5, "of-one": 3}) == ()
+    assert take({"all": 1, "of-one": 1}, **{"all": 5, "of-one": 3}) == ("of-one",)
+    assert take({"all": 3, "two": 3}, all=5, two=9) == ("all",)
+    assert take({"all": 2, "two": 2}, all=5, two=9) == ()
+    assert set(take({"all": 1, "of-one": 1}, **{"all": 5, "of-one": 3})) == {"all", "of-one"}
+    assert take({"all": 10}) == ()
+    assert take({"all": 1}, all=15) == ("all",)
+    assert take({"all": 1}, all=16) == ()
+    assert ops.take("t", "later", {"all": 6}, at_most={"all": 5}, expires_at=AT) == ("all",)
+    assert ops.take("t", "later", {"all": 5}, at_most={"all": 5}, expires_at=AT) == ()
+
+
+def test_no_more_is_taken_by_many_than_there_is(ops):
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(
+            pool.map(
+                lambda _: ops.take("t", "0", {"all": 2, "one": 1}, at_most={"all": 21}, expires_at=AT) == (),
+                range(40),
+            )
+        )
+    assert sum(taken) == 10
+
+
+@pytest.mark.parametrize("ops", ["moto", "ministack"], indirect=True)
+def test_what_is_taken_expires(ops):
+    ops.take("t", "0", {"all": 1}, at_most={"all": 5}, expires_at=AT)
+    assert ops.get("t").expires_at == AT
+
+
 def test_one_of_many_creates(ops):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda number: ops.create("race", "0", {"n": number}), range(8)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.application.ops import Document, Write
+from chalicelib.application.ops import Document, Write, over
 
 _UNCHANGED = "ConditionalCheckFailedException"
 _ATTEMPTS = 5
@@ -115,6 +115,33 @@ class DynamoOps:
         )
         return int(answer["Attributes"]["n"]["N"])
 
+    def take(
+        self,
+        pk: str,
+        sk: str,
+        amounts: Mapping[str, int],
+        *,
+        at_most: Mapping[str, int],
+        expires_at: datetime,
+    ) -> tuple[str, ...]:
+        if full := over({}, amounts, at_most):
+            return full
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(pk, sk),
+                **_addition(amounts, at_most, int(expires_at.timestamp())),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            response: Mapping[str, Any] = error.response
+            if response["Error"]["Code"] != _UNCHANGED:
+                raise
+            item = response.get("Item", {})
+            present = {name: int(item.get(f"c_{name}", {"N": "0"})["N"]) for name in at_most}
+            return over(present, amounts, at_most) or tuple(at_most)
+        return ()
+
     def _write(
         self,
         pk: str,
@@ -154,6 +181,26 @@ def _put(write: Write) -> dict[str, Any]:
         "ConditionExpression": "v = :v",
         "ExpressionAttributeValues": {":v": {"N": str(write.version)}},
     }
+
+
+def _addition(amounts: Mapping[str, int], at_most: Mapping[str, int], ttl: int) -> dict[str, Any]:
+    """Counters are attributes of their own, so that one update can compare and add to each of them."""
+    place = {name: str(number) for number, name in enumerate(amounts)}
+    added = ", ".join(f"#{number} :{number}" for number in place.values())
+    request: dict[str, Any] = {
+        "UpdateExpression": f"SET #ttl = :ttl ADD {added}",
+        "ExpressionAttributeNames": {"#ttl": "ttl"} | {f"#{place[name]}": f"c_{name}" for name in amounts},
+        "ExpressionAttributeValues": {":ttl": {"N": str(ttl)}}
+        | {f":{place[name]}": {"N": str(amount)} for name, amount in amounts.items()},
+    }
+    if at_most:
+        request["ConditionExpression"] = " AND ".join(
+            f"(attribute_not_exists(#{place[name]}) OR #{place[name]} <= :most{place[name]})"
+            for name in at_most
+        )
+        for name, most in at_most.items():
+            request["ExpressionAttributeValues"][f":most{place[name]}"] = {"N": str(most - amounts[name])}
+    return request
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from chalicelib.application.ops import Document, Write
+from chalicelib.application.ops import Document, Write, over
 
 
 class MemoryOps:
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], tuple[str, int, datetime | None]] = {}
         self._counters: dict[tuple[str, str], int] = {}
+        self._taken: dict[tuple[str, str], dict[str, int]] = {}
         self._lock = Lock()
 
     def get(self, pk: str, sk: str = "0") -> Document | None:
@@ -81,6 +82,22 @@ class MemoryOps:
         with self._lock:
             self._counters[pk, sk] = self._counters.get((pk, sk), 0) + by
             return self._counters[pk, sk]
+
+    def take(
+        self,
+        pk: str,
+        sk: str,
+        amounts: Mapping[str, int],
+        *,
+        at_most: Mapping[str, int],
+        expires_at: datetime,
+    ) -> tuple[str, ...]:
+        with self._lock:
+            present = self._taken.setdefault((pk, sk), {})
+            full = over(present, amounts, at_most)
+            if not full:
+                present.update({name: present.get(name, 0) + amount for name, amount in amounts.items()})
+            return full
 
     def dump(self) -> str:
         """Everything that is stored, as text: tests look for what must not be in it."""

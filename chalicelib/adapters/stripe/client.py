@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import stripe
 
@@ -26,19 +27,36 @@ BACK_OFF_SECONDS: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
+class Admit(Protocol):
+    """Returns when a call to an endpoint may be made, or raises GatewayUnavailableError."""
+
+    def __call__(self, endpoint: str, *, wait: bool = True) -> None: ...
+
+
+def admitted(endpoint: str, *, wait: bool = True) -> None:
+    """As many calls as one likes."""
+
+
 class Client:
     """Thread-safe. `budget` tells the seconds left to the invocation: each call, with its tries and the wait
     between them, ends SAFETY_SECONDS before that and takes LONGEST_CALL_SECONDS at most.
     """
 
-    def __init__(self, secret_key: str, *, api_base: str | None, budget: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        secret_key: str,
+        *,
+        api_base: str | None,
+        budget: Callable[[], float],
+        admit: Admit = admitted,
+    ) -> None:
         stripe.enable_telemetry = False
         logging.getLogger("stripe").setLevel(logging.WARNING)  # it logs messages and, in debug, whole bodies
         self._sdk = stripe.StripeClient(
             secret_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base.rstrip("/")} if api_base else None,
-            http_client=_Http(Transport(stripe.ca_bundle_path), budget),
+            http_client=_Http(Transport(stripe.ca_bundle_path), budget, admit),
         )
 
     def call(self, method: str, path: str, *, key: str | None = None, retries: int, **body: Any) -> Json:
@@ -70,8 +88,9 @@ class _Http(stripe.HTTPClient):
 
     name = "urllib3"
 
-    def __init__(self, transport: Transport, budget: Callable[[], float]) -> None:
+    def __init__(self, transport: Transport, budget: Callable[[], float], admit: Admit) -> None:
         super().__init__()
+        self._admit = admit
         self._transport = transport
         self._budget = budget
         self._call = threading.local()
@@ -85,6 +104,8 @@ class _Http(stripe.HTTPClient):
         max_network_retries: int | None = None,
         **rest: Any,
     ) -> Any:
+        self._admit(_endpoint(url))
+        self._call.is_repeated = False
         tries = 1 + (max_network_retries or 0)
         allowance = min(self._budget() - SAFETY_SECONDS, LONGEST_CALL_SECONDS)
         self._call.timeout = (allowance - BACK_OFF_SECONDS * (tries - 1)) / tries
@@ -93,6 +114,9 @@ class _Http(stripe.HTTPClient):
         return super().request_with_retries(method, url, headers, post_data, max_network_retries, **rest)
 
     def request(self, method: str, url: str, headers: Any, post_data: Any = None, **rest: Any) -> Any:
+        if self._call.is_repeated:
+            self._admit(_endpoint(url), wait=False)
+        self._call.is_repeated = True
         try:
             return self._transport.send(method, url, headers, post_data, timeout=self._call.timeout)
         except NotSentError as error:
@@ -102,6 +126,11 @@ class _Http(stripe.HTTPClient):
 
     def close(self) -> None:
         self._transport.close()
+
+
+def _endpoint(url: str) -> str:
+    """What Stripe counts together: the kind of object, whatever is done with which of them."""
+    return urlsplit(url).path.strip("/").partition("/")[2].partition("/")[0]
 
 
 def _translated(error: stripe.StripeError) -> Exception:

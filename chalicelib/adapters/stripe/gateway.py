@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from chalicelib.adapters.stripe import answers, currencies, declines, params
 from chalicelib.adapters.stripe.answers import Json
-from chalicelib.adapters.stripe.client import LONGEST_CALL_SECONDS, SAFETY_SECONDS, Client
+from chalicelib.adapters.stripe.client import LONGEST_CALL_SECONDS, SAFETY_SECONDS, Admit, Client, admitted
 from chalicelib.adapters.stripe.errors import (
     GatewayMisuseError,
     MalformedNoticeError,
@@ -53,7 +53,8 @@ class StripeGateway:
     """Thread-safe; one for the life of the process.
 
     `budget` tells the seconds that are left to the present invocation: every call with its repetitions ends
-    two seconds before, or is not begun. `return_url` is named to Stripe with every charge (see
+    two seconds before, or is not begun. `admit` is asked before each call and may wait, or refuse it with
+    GatewayUnavailableError. `return_url` is named to Stripe with every charge (see
     `charge_params`); it should not change while charges are under way. `now` is machine time.
     """
 
@@ -65,11 +66,12 @@ class StripeGateway:
         api_base: str | None = None,
         budget: Callable[[], float] = lambda: SAFETY_SECONDS + LONGEST_CALL_SECONDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        admit: Admit = admitted,
     ) -> None:
         self._budget = budget
         self._now = now
         self._return_url = return_url
-        self._client = Client(secret_key, api_base=api_base, budget=budget)
+        self._client = Client(secret_key, api_base=api_base, budget=budget, admit=admit)
 
     def ensure_customer(self, env: str, customer: Customer) -> str:
         """Repeated with the same name and e-mail it answers the same id for some minutes; after that, or once they

@@ -21,11 +21,13 @@ from chalicelib.domain.errors import (
     InvalidStateError,
     NotFoundError,
     QuoteRequiredError,
+    RateLimitedError,
     ValidationError,
 )
 from chalicelib.domain.lifecycle import Order
 from chalicelib.entrypoints.http.auth import is_publishable
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.limiting import attempt
 from chalicelib.entrypoints.http.schemas.checkout import CheckoutSessionRequest, CheckoutSessionView
 
 bp = Blueprint(__name__)
@@ -49,6 +51,7 @@ bp = Blueprint(__name__)
         ForbiddenError,
         InvalidStateError,
         ConflictError,
+        RateLimitedError,
         GatewayUnavailableError,
     ),
 )
@@ -56,7 +59,8 @@ def create_checkout_session(call: Call[CheckoutSessionRequest]) -> CheckoutSessi
     by_visitor = is_publishable(call.credential)
     _require_one_customer(call.body, by_visitor=by_visitor)
     purchase = _purchase(call.ctx, call.body, by_visitor=by_visitor)
-    return checkout_view(call.ctx, open_checkout(call.ctx, purchase))
+    with attempt(call, call.ctx, visitor=by_visitor):
+        return checkout_view(call.ctx, open_checkout(call.ctx, purchase))
 
 
 @endpoint(

@@ -7,6 +7,7 @@ from datetime import datetime
 from chalice.app import Blueprint
 
 from chalicelib.application import invoices as use_cases
+from chalicelib.domain import ids
 from chalicelib.domain.calendar import next_day_start
 from chalicelib.domain.catalog import Party
 from chalicelib.domain.customer import CollectionMethod
@@ -16,11 +17,13 @@ from chalicelib.domain.errors import (
     NotFoundError,
     PaymentDeclinedError,
     PaymentPendingError,
+    RateLimitedError,
     ValidationError,
 )
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
 from chalicelib.domain.payment import Attempt
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.limiting import attempt
 from chalicelib.entrypoints.http.schemas.invoices import (
     AttemptPage,
     AttemptView,
@@ -107,10 +110,13 @@ def list_attempts(call: Call[None]) -> AttemptPage:
         ConflictError,
         PaymentDeclinedError,
         PaymentPendingError,
+        RateLimitedError,
     ),
 )
 def pay_invoice(call: Call[PayRequest]) -> InvoiceView:
-    paid = use_cases.pay_invoice(call.ctx, call.path["id"], payment_method=call.body.payment_method)
+    invoice_id = ids.require("inv", call.path["id"])
+    with attempt(call, call.ctx, visitor=False, subject=ids.customer_of(invoice_id)):
+        paid = use_cases.pay_invoice(call.ctx, invoice_id, payment_method=call.body.payment_method)
     return invoice_view(paid, call.ctx.now)
 
 

@@ -6,15 +6,18 @@ from chalice.app import Blueprint
 
 from chalicelib.application import dunning
 from chalicelib.application import payment_methods as use_cases
+from chalicelib.domain import ids
 from chalicelib.domain.customer import PaymentMethod
 from chalicelib.domain.errors import (
     ConflictError,
     GatewayUnavailableError,
     NotFoundError,
     PaymentDeclinedError,
+    RateLimitedError,
     ValidationError,
 )
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.limiting import attempt
 from chalicelib.entrypoints.http.schemas.payment_methods import (
     PaymentMethodList,
     PaymentMethodRequest,
@@ -34,11 +37,20 @@ bp = Blueprint(__name__)
     scope=Scope.WRITE,
     tag="Payment methods",
     summary="Save a payment method as the customer's default; what is in arrears is tried with it at once",
-    errors=(NotFoundError, ValidationError, PaymentDeclinedError, ConflictError, GatewayUnavailableError),
+    errors=(
+        NotFoundError,
+        ValidationError,
+        PaymentDeclinedError,
+        ConflictError,
+        RateLimitedError,
+        GatewayUnavailableError,
+    ),
 )
 def attach_payment_method(call: Call[PaymentMethodRequest]) -> PaymentMethodView:
-    method = use_cases.attach(call.ctx, call.path["id"], call.body.payment_method)
-    dunning.try_new_method(call.ctx, call.path["id"])
+    customer_id = ids.require("cus", call.path["id"])
+    with attempt(call, call.ctx, visitor=False, subject=customer_id):
+        method = use_cases.attach(call.ctx, customer_id, call.body.payment_method)
+        dunning.try_new_method(call.ctx, customer_id)
     return _view(method)
 
 

@@ -8,6 +8,7 @@ from chalice.app import Blueprint
 
 from chalicelib.application import signup as use_cases
 from chalicelib.application.signup_completion import Completion, complete_signup, read_completion
+from chalicelib.domain import ids
 from chalicelib.domain.checkout import CheckoutStatus
 from chalicelib.domain.errors import (
     ConflictError,
@@ -15,10 +16,13 @@ from chalicelib.domain.errors import (
     InvalidStateError,
     NotFoundError,
     QuoteRequiredError,
+    RateLimitedError,
     ValidationError,
 )
 from chalicelib.domain.order_price import OrderPrice
+from chalicelib.entrypoints.http.auth import is_publishable
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.limiting import attempt
 from chalicelib.entrypoints.http.schemas.signup import (
     AddOnView,
     PriceLineView,
@@ -123,10 +127,19 @@ def price_signup_session(call: Call[None]) -> SignupPriceView:
     publishable=True,
     tag="Sign-up",
     summary="Turn it into a subscription, a payment page, or a lead; twice is once",
-    errors=(NotFoundError, ValidationError, ConflictError, InvalidStateError, GatewayUnavailableError),
+    errors=(
+        NotFoundError,
+        ValidationError,
+        ConflictError,
+        InvalidStateError,
+        RateLimitedError,
+        GatewayUnavailableError,
+    ),
 )
 def complete_signup_session(call: Call[None]) -> SignupSessionView:
-    return signup_view(complete_signup(call.ctx, call.path["id"]))
+    signup_id = ids.require("sus", call.path["id"])
+    with attempt(call, call.ctx, visitor=is_publishable(call.credential), subject=signup_id):
+        return signup_view(complete_signup(call.ctx, signup_id))
 
 
 def signup_view(completion: Completion) -> SignupSessionView:

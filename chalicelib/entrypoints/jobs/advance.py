@@ -29,7 +29,7 @@ class Wake:
 
 @bp.on_sqs_message(queue_arn="arn:aws:sqs:::ClockQueue", batch_size=1)
 def advance_clock(event: Any) -> Answer:
-    worlds = begin(event)
+    worlds = begin(event, can_wait=True)
     return each_message(event.to_dict(), Wake, partial(_drive, worlds), lane=lambda wake: wake.env)
 
 

@@ -19,7 +19,7 @@ LATER = (GatewayUnavailableError, ConflictError)
 
 @bp.on_sqs_message(queue_arn="arn:aws:sqs:::DueQueue", batch_size=10)
 def work_due(event: Any) -> Answer:
-    worlds = begin(event)
+    worlds = begin(event, can_wait=True)
     return each_message(
         event.to_dict(),
         DueRow,

@@ -19,7 +19,7 @@ MARGIN = 30.0
 
 @bp.schedule("rate(1 hour)")
 def reconcile(event: Any) -> None:
-    worlds = begin(event, actor=PROCESSOR)
+    worlds = begin(event, actor=PROCESSOR, can_wait=True)
     services = worlds.services
     rows = use_cases.enqueue_left_over(worlds.enter, services.store, services.ops)
     read = use_cases.apply_missed(

@@ -43,8 +43,11 @@ class Worlds:
             return self._sandboxes[env].business_now(machine_now)
 
 
-def begin(event: Any, *, actor: Actor = CLOCK) -> Worlds:
-    """At the start of an invocation: `event` is Chalice's, whose context knows the time that is left."""
+def begin(event: Any, *, actor: Actor = CLOCK, can_wait: bool = False) -> Worlds:
+    """At the start of an invocation: `event` is Chalice's, whose context knows the time that is left. `can_wait`:
+    the processor is asked no more often than it allows, and what waits too long is brought back by something.
+    """
+    composition.IN_BACKGROUND.set(can_wait)
     services = composition.services()
     remaining = getattr(event.context, "get_remaining_time_in_millis", None)
     if remaining is not None:

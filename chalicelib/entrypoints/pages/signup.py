@@ -27,12 +27,14 @@ from chalicelib.domain.errors import (
     InvalidDocumentError,
     InvalidStateError,
     NotFoundError,
+    RateLimitedError,
     UnauthenticatedError,
     ValidationError,
 )
 from chalicelib.domain.signup_rules import sales_reason
 from chalicelib.entrypoints.http.bodies import refuse_card_numbers
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
+from chalicelib.entrypoints.http.limiting import attempt
 from chalicelib.entrypoints.http.problems import CardNumberError
 from chalicelib.entrypoints.pages import page
 from chalicelib.entrypoints.pages.checkout import gone
@@ -55,6 +57,7 @@ bp = Blueprint(__name__)
 
 SHEETS = ("base.css", "signup.css")
 _SHORTEST_TOKEN = 22
+_TOO_OFTEN = "This form was sent too often. Nothing was charged: please wait a while, then send it once more."
 
 
 class SignupQuery(BaseModel):
@@ -123,11 +126,14 @@ def send_form(call: Call[None]) -> Reply:
         return _form(call, ctx, catalog, values, {})
     try:
         refuse_card_numbers({name: text for name, text in values.items() if name != "token"})
-        completed = _complete(call, ctx, catalog, values)
+        with attempt(call, ctx, visitor=True):
+            completed = _complete(call, ctx, catalog, values)
     except InvalidDocumentError as error:
         return _form(call, ctx, catalog, values, {each.field: each.message for each in error.problems})
     except (ValidationError, CardNumberError) as error:
         return _form(call, ctx, catalog, values, {error.field or "": error.message})
+    except RateLimitedError as error:
+        return _later(_form(call, ctx, catalog, values, {"": _TOO_OFTEN}, status=429), error)
     except (GatewayUnavailableError, ConflictError):
         trouble = "Something is slow on our side. Nothing was charged: please send the form once more."
         return _form(call, ctx, catalog, values, {"": trouble}, status=503)
@@ -184,6 +190,10 @@ def _form(
         post=_address(call),
         **view,
     )
+
+
+def _later(reply: Reply, error: RateLimitedError) -> Reply:
+    return replace(reply, headers={**reply.headers, "Retry-After": error.ids["retry_after"]})
 
 
 def _complete(call: Call[None], ctx: Context, catalog: Catalog, values: dict[str, str]) -> str:
