@@ -201,6 +201,17 @@ def test_a_card_that_was_taken_off_is_declined_and_no_other_card_is_charged() ->
     assert world.reload(sub).status is Status.PAST_DUE
 
 
+def test_a_card_that_looks_expired_to_us_is_charged() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    sub = subscribed(world)
+    account = world.account(sub.customer_id)
+    assert account.payment_method is not None
+    expired = replace(account.payment_method, exp_month=1, exp_year=2020)
+    world.edit(account, payment_method=expired)
+    world.advance(to="2026-04-05T12:00:00+00:00")
+    assert [invoice.status for invoice in world.invoices(sub)] == ["paid", "paid"]
+
+
 # --- Reports of the processor --------------------------------------------------------------------
 
 
