@@ -252,6 +252,42 @@ class TestCancel:
         assert billing("POST", f"/v1/subscriptions/{sub}/cancel", {}).json["code"] == "invalid_state"
 
 
+class TestTrials:
+    @pytest.fixture
+    def trial(self, billing):
+        """14 days from 2027-03-01T09:30Z."""
+        return billing.ok(
+            "POST",
+            "/v1/subscriptions",
+            {"customer": billing.customer(), "plan": "pro", "payment_method": "pm_card_visa"},
+        )
+
+    def test_put_off(self, billing, trial):
+        path = f"/v1/subscriptions/{trial['id']}/extend_trial"
+        key = {"headers": {"Idempotency-Key": "longer"}}
+        longer = billing.ok("POST", path, {"days": 7}, **key)
+        assert longer["trial"]["end"] == "2027-03-22T09:30:00Z"
+        assert longer["next"] == {"at": "2027-03-19T09:30:00Z", "kind": "trial_reminder"}
+        assert billing.ok("POST", path, {"days": 7}, **key) == longer
+        for days in (0, 366, "a week"):
+            assert billing("POST", path, {"days": days}).status == 400
+
+    def test_ended_early(self, billing, trial):
+        path = f"/v1/subscriptions/{trial['id']}"
+        billing.advance("P3D")
+        paid = billing.ok("POST", f"{path}/end_trial")
+        assert (paid["status"], paid["trial"]["end"]) == ("active", "2027-03-04T09:30:00Z")
+        assert paid["current_period"] == {"start": "2027-03-04T09:30:00Z", "end": "2027-04-04T09:30:00Z"}
+        (invoice,) = billing.invoices(trial["customer"])
+        assert (invoice["status"], invoice["total"]) == ("paid", 2900)
+        assert billing("POST", f"{path}/extend_trial", {"days": 7}).json["code"] == "invalid_state"
+
+    def test_had_by_somebody_else(self, billing, trial):
+        refused = billing("POST", "/v1/subscriptions", {"customer": billing.customer(), "plan": "starter"})
+        assert (refused.status, refused.json["field"]) == (400, "trial_days")
+        assert billing.gateway.totals("USD") == 0
+
+
 class TestList:
     def test_pages_newest_first(self, billing):
         customers = [billing.customer() for _ in range(2)]
@@ -293,6 +329,8 @@ class TestList:
         ("POST", "/cancel", {}),
         ("POST", "/undo_cancellation", None),
         ("POST", "/reactivate", None),
+        ("POST", "/extend_trial", {"days": 7}),
+        ("POST", "/end_trial", None),
     ],
 )
 def test_a_foreign_subscription_is_as_missing_as_a_missing_one(billing, method, path, body):

@@ -435,7 +435,8 @@ class World:
     # Requests: each answers what to call in a context, or None where there is nothing to ask for
 
     def customer(self, *, zone: str, currency: str, card: str | None, net_days: int | None) -> Any:
-        profile: dict[str, Any] = {"email": "ada@example.com", "time_zone": zone, "currency": currency}
+        email = f"ada{len(self.customers)}@example.com"  # a trial is had once per mailbox
+        profile: dict[str, Any] = {"email": email, "time_zone": zone, "currency": currency}
         if net_days is not None:
             profile["terms"] = {"method": "send_invoice", "net_days": net_days}
 

@@ -62,6 +62,13 @@ def _unfinished(completion: Completion) -> dict[str, Any]:
             "text": "Your order waits for its payment page to be completed. Nothing has been charged.",
             "pay": f"checkout/pay?session={page.id}",
         }
+    if page is not None and page.status == "complete":  # a card was saved for a trial that somebody has had
+        return {
+            "kind": "open",
+            "heading": "Your trial could not start",
+            "text": "One was had before with this payment method or e-mail address. Nothing has been charged. "
+            "You are welcome to start again without a trial.",
+        }
     return {
         "kind": "open",
         "heading": "This order was not completed",

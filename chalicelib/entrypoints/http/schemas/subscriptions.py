@@ -42,7 +42,10 @@ class SubscriptionRequest(Schema):
     quantity: Quantity = Field(default=1, description="Seats, where the plan is sold per seat.")
     add_ons: list[AddOnRequest] = Field(default_factory=list, max_length=20)
     trial_days: int | None = Field(
-        default=None, ge=0, le=90, description="The plan's trial if left out; 0 starts paying at once."
+        default=None, ge=0, le=90, description=(
+            "The plan's trial if left out; 0 starts paying at once. A trial is had once per customer, mailbox and "
+            "card: refused where somebody else has had it."
+        ),
     )
     payment_method: str | None = Field(
         default=None,
