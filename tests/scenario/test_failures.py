@@ -17,6 +17,7 @@ from chalicelib.adapters.codec import dumps, encode
 from chalicelib.application import collection, payments, subscriptions
 from chalicelib.application.context import Context
 from chalicelib.application.notices import apply_notice
+from chalicelib.application.records import environment_key
 from chalicelib.application.renewals import renew_subscription
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import PROCESSOR
@@ -314,9 +315,16 @@ def test_the_whole_log_replayed_twice_in_any_order_changes_nothing(seed: int) ->
     for reference, payment in list(world.parts.gateway.payments.items()):
         if payment.result.outcome is Outcome.PROCESSING:
             world.parts.gateway.settle(reference)
-    log = list(world.parts.gateway.notices)
+    paid = world.parts.gateway.charges()[0].request
+    known = {"customer_id": paid.customer_id, "invoice_id": paid.invoice_id}
+    log = [
+        *world.parts.gateway.notices,
+        *(a_notice(world, kind, **known) for kind in ("charge.refunded", "charge.dispute.created")),
+    ]
     assert len(log) > 12
     assert jobs.apply_notices(log) == []
+    environment = world.parts.store.get(environment_key(world.env))
+    world.edit(environment, clock=world.now + timedelta(days=3))
     before, calls = world.parts.store.committed[:], Counter(world.parts.gateway.calls)
     replay = log * 2
     random.Random(seed).shuffle(replay)

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import cache
+from time import sleep
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ class Disordered:
         self._kept, rows[:] = rows[:cut], rows[cut:]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_ticks_twice_not_at_all_and_late_bill_the_same(seed: int) -> None:
     chance = random.Random(seed)
     world, jobs, subscriptions = live(SUBSCRIBERS)
@@ -104,7 +105,7 @@ class Lagging:
         return [*shown, *stale]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_an_index_that_omits_and_repeats_rows_skips_nobody_and_bills_nobody_twice(seed: int) -> None:
     world, jobs, subscriptions = live(SUBSCRIBERS)
     steady = world.parts.store
@@ -118,6 +119,13 @@ def test_an_index_that_omits_and_repeats_rows_skips_nobody_and_bills_nobody_twic
     assert_books(world)
 
 
+def side_by_side(rows: list[DueRow]) -> None:
+    """Batches of ten such that a customer's two rows lie in neighbouring ones, which run at the same time."""
+    rows.sort(key=lambda row: (row.pk, row.sk))
+    tens = [rows[start : start + 20] for start in range(0, len(rows), 20)]
+    rows[:] = [row for ten in tens for half in (ten[::2], ten[1::2]) for row in half]
+
+
 def test_500_customers_at_once_have_gapless_numbers_of_their_own() -> None:
     world, jobs, _ = live()
     customers = [world.customer("pm_card_visa") for _ in range(500)]
@@ -127,7 +135,8 @@ def test_500_customers_at_once_have_gapless_numbers_of_their_own() -> None:
     world.machine += timedelta(days=31)
     jobs.tick()
     assert len(world.parts.queues.due_rows) == 1_000
-    random.Random(29).shuffle(world.parts.queues.due_rows)
+    side_by_side(world.parts.queues.due_rows)
+    world.parts.store.before_commit = lambda *_: sleep(0)  # others go first
     jobs.work(parallel=8)
     jobs.tick()
     jobs.work()
@@ -144,7 +153,8 @@ def test_500_customers_at_once_have_gapless_numbers_of_their_own() -> None:
 
 def test_two_customers_with_one_e_mail_address_stay_apart() -> None:
     world = World(start="2026-03-05T12:00:00+00:00")
-    ada, eve = world.customer("pm_card_visa"), world.customer()
+    same = "ada@example.com"
+    ada, eve = world.customer("pm_card_visa", email=same), world.customer(email=same)
     assert ada != eve
     sub = world.subscribe(ada, "starter", trial_days=0)
     assert world.account(eve).payment_method is None
