@@ -50,7 +50,8 @@ class CheckoutSessionRequest(Schema):
         ge=0,
         le=90,
         description="The plan's trial if left out; 0 pays now. Saving a card starts a trial, also where the plan "
-        "asks for none: to start one without, POST /v1/subscriptions.",
+        "asks for none: to start one without, POST /v1/subscriptions. A card that somebody else has had a trial with "
+        "starts none: nothing is charged, and the subscription stays incomplete with an invoice that can be paid.",
     )
     success_url: ReturnUrl
     cancel_url: ReturnUrl
