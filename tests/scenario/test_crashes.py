@@ -15,7 +15,7 @@ from chalicelib.application.context import Context
 from chalicelib.application.dunning import run_dunning
 from chalicelib.application.renewals import renew_subscription
 from chalicelib.domain.subscription import Status, Subscription
-from tests.scenario.world import World, assert_books
+from tests.scenario.world import ENV, World, assert_books
 
 
 class Killed(BaseException):
@@ -67,10 +67,12 @@ class _Watched:
 Story = Callable[[World, str], None]
 
 
-def every_step(prepare: Callable[[World], str], act: Story, repair: Story) -> Iterator[World]:
+def every_step(
+    prepare: Callable[[World], str], act: Story, repair: Story, *, env: str = ENV
+) -> Iterator[World]:
     """Worlds in which `act` died at step 1, 2, 3 … and was run again, until one runs through unharmed."""
     for step in range(1, 200):
-        world = World(start="2026-03-31T12:00:00+00:00")
+        world = World(start="2026-03-31T12:00:00+00:00", env=env)
         subject = prepare(world)
         trap = Trap(world)
         trap.arm(step)

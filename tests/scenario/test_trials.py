@@ -21,6 +21,7 @@ from chalicelib.application.renewals import end_trial, remind_of_trial, win_back
 from chalicelib.application.trial_changes import end_trial_early, extend_trial
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
 from chalicelib.domain.customer import Claim, CollectionMethod, Credit, Terms
+from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import (
     ConflictError,
     InvalidStateError,
@@ -44,6 +45,11 @@ def page(world: World, customer: str, plan: str = "pro", **order: Any) -> Checko
     wanted = Order(plan=plan, currency="USD", **order)
     purchase = Purchase(order=wanted, success_url=SHOP, cancel_url=SHOP, customer_id=customer)
     return checkout_opening.open_checkout(world.ctx(), purchase)
+
+
+def live_world(**how: Any) -> World:
+    """Cards are counted in the live environment only: a sandbox's test cards are everybody's."""
+    return World(env=LIVE, **how)
 
 
 def pay(world: World, session: CheckoutSession, card: str = "pm_card_visa") -> CheckoutSession:
@@ -79,7 +85,7 @@ class TestOnce:
     """One trial for a customer, a mailbox and a card, whichever way they come."""
 
     def test_for_a_mailbox_without_a_page_it_is_refused_and_nothing_is_charged(self) -> None:
-        world = World()
+        world = live_world()
         world.subscribe(world.customer(email="ada.l@gmail.com"), "starter")
         again = world.customer("pm_card_visa", email="AdaL+2@googlemail.com")
         for days in (None, 14):
@@ -91,7 +97,7 @@ class TestOnce:
         assert world.subscribe(again, "starter", trial_days=0).status is Status.ACTIVE
 
     def test_for_a_card_without_a_page_it_is_refused_and_nothing_is_charged(self) -> None:
-        world = World()
+        world = live_world()
         world.subscribe(world.customer(ABUSER), "pro")
         again = world.customer(ABUSER)
         with pytest.raises(ValidationError, match="this payment method"):
@@ -102,7 +108,7 @@ class TestOnce:
         assert trials(world) == 2
 
     def test_for_the_customer_who_comes_back(self) -> None:
-        world = World()
+        world = live_world()
         customer = world.customer("pm_card_visa")
         sub = world.subscribe(customer, "pro")
         subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="")
@@ -113,7 +119,7 @@ class TestOnce:
 
     @pytest.mark.parametrize("known", ["mailbox", "card on file"])
     def test_a_page_for_whoever_has_had_one_asks_for_the_price(self, known: str) -> None:
-        world = World()
+        world = live_world()
         world.subscribe(world.customer(ABUSER, email="ada@gmail.com"), "pro")
         mailbox = known == "mailbox"
         again = world.customer(None if mailbox else ABUSER, email="a.da@gmail.com" if mailbox else None)
@@ -124,7 +130,7 @@ class TestOnce:
             page(world, again, trial_days=7)
 
     def test_the_record_outlives_a_cancellation_and_holds_no_address(self) -> None:
-        world = World()
+        world = live_world()
         first = page(world, world.customer(email="ada@gmail.com"))
         pay(world, first, ABUSER)
         subscriptions.cancel_subscription(
@@ -141,7 +147,7 @@ class TestOnce:
         assert "print_" not in kept
 
     def test_what_was_only_reserved_is_given_back_with_its_page(self) -> None:
-        world = World()
+        world = live_world()
         customer = world.customer(email="ada@gmail.com")
         page(world, customer)
         assert world.parts.store.records(Claim) == []
@@ -159,7 +165,7 @@ class TestRefusedOnThePage:
 
     @pytest.fixture
     def world(self) -> World:
-        world = World()
+        world = live_world()
         pay(world, page(world, world.customer()), ABUSER)
         return world
 
@@ -211,7 +217,7 @@ class TestRefusedOnThePage:
         assert world.invoices(customer) == []
 
     def test_two_pages_of_one_mailbox_are_one_trial(self) -> None:
-        world = World()
+        world = live_world()
         first, second = (page(world, world.customer(email="ada@gmail.com")) for _ in range(2))
         pay(world, first, "pm_card_two")
         pay(world, second, "pm_card_three")
@@ -234,27 +240,27 @@ class TestAtOnce:
             return list(pool.map(outcome, jobs))
 
     def test_sign_ups_of_one_mailbox(self) -> None:
-        world = World()
+        world = live_world()
         self.run(world, [partial(sign_up, world, f"ada+{n}@gmail.com", f"signup-{n}") for n in range(50)])
         assert trials(world) == 1
         assert world.parts.gateway.payments == {}
 
     def test_subscriptions_of_one_mailbox(self) -> None:
-        world = World()
+        world = live_world()
         people = [world.customer(email=f"Ada+{n}@gmail.com") for n in range(50)]
         done = self.run(world, [partial(world.subscribe, who, "starter") for who in people])
         assert (trials(world), done.count("ok")) == (1, 1)
         assert world.parts.gateway.payments == {}
 
     def test_subscriptions_with_one_card(self) -> None:
-        world = World()
+        world = live_world()
         people = [world.customer(ABUSER) for _ in range(50)]
         done = self.run(world, [partial(world.subscribe, who, "pro") for who in people])
         assert (trials(world), done.count("ok")) == (1, 1)
         assert world.parts.gateway.payments == {}
 
     def test_pages_with_one_card(self) -> None:
-        world = World()
+        world = live_world()
         pages = [page(world, world.customer()) for _ in range(50)]
         self.run(world, [partial(pay, world, each, ABUSER) for each in pages])
         statuses = [of(world, each).status for each in pages]
@@ -267,7 +273,7 @@ class TestAtOnce:
 
 class TestExtended:
     def started(self, zone: str = "UTC") -> tuple[World, Subscription]:
-        world = World(start="2025-03-01T09:00:00+00:00")
+        world = live_world(start="2025-03-01T09:00:00+00:00")
         sub = world.subscribe(world.customer("pm_card_visa", zone=zone), "pro")
         world.facts()
         return world, sub
@@ -335,7 +341,7 @@ class TestExtended:
 
 class TestEndedEarly:
     def test_the_first_paid_period_begins_now(self) -> None:
-        world = World(start="2025-03-01T09:00:00+00:00")
+        world = live_world(start="2025-03-01T09:00:00+00:00")
         sub = world.subscribe(world.customer("pm_card_visa"), "pro")
         world.advance(to="2025-03-05T10:30:00+00:00")
         world.facts()
@@ -353,20 +359,20 @@ class TestEndedEarly:
         assert_books(world)
 
     def test_without_a_card_it_is_refused_and_goes_on(self) -> None:
-        world = World()
+        world = live_world()
         sub = world.subscribe(world.customer(), "starter")
         with pytest.raises(ValidationError, match="no payment method"):
             end_trial_early(world.ctx(), sub.id)
         assert world.reload(sub).status is Status.TRIALING
 
     def test_on_terms_an_invoice_is_sent(self) -> None:
-        world = World()
+        world = live_world()
         terms = Terms(method=CollectionMethod.SEND_INVOICE, net_days=30)
         sub = end_trial_early(world.ctx(), world.subscribe(world.customer(), "starter", terms=terms).id)
         assert (sub.status, world.invoices(sub)[0].status) == (Status.ACTIVE, "open")
 
     def test_a_card_that_fails_leaves_it_past_due(self) -> None:
-        world = World()
+        world = live_world()
         sub = world.subscribe(world.customer("pm_card_insufficient_funds"), "pro")
         assert end_trial_early(world.ctx(), sub.id).status is Status.PAST_DUE
 
@@ -387,7 +393,7 @@ class TestEndedEarly:
 class TestCalendarBilling:
     def test_ten_days_then_a_stub_to_the_end_of_the_month(self) -> None:
         """Nothing while it runs; at its end 17 of 31 days of a monthly price, from the day it ends on."""
-        world = World(start="2024-03-05T12:12:00+00:00")
+        world = live_world(start="2024-03-05T12:12:00+00:00")
         changed: Any = deepcopy(default_document())
         price = {"interval": "month", "currency": "USD", "model": "flat", "unit_amount": "5000000"}
         changed["plans"].append(
@@ -412,7 +418,7 @@ class TestKilled:
     def test_a_start_killed_anywhere_and_repeated_is_one_trial(self) -> None:
         for route in (self.by_request, self.by_page):
             prepare, start = route()
-            for world in every_step(prepare, start, start):
+            for world in every_step(prepare, start, start, env=LIVE):
                 (sub,) = world.parts.store.records(Subscription)
                 assert sub.status is Status.TRIALING
                 assert trials(world) == 1
@@ -446,7 +452,7 @@ class TestKilled:
         return prepare, start
 
     def test_the_end_and_the_reminders_delivered_again_happen_once(self) -> None:
-        world = World(start="2025-03-01T09:00:00+00:00")
+        world = live_world(start="2025-03-01T09:00:00+00:00")
         sub = world.subscribe(world.customer("pm_card_visa"), "pro")
         world.facts()
         for instant in (
@@ -464,7 +470,7 @@ class TestKilled:
 
 class TestReverse:
     def test_entitlements_switch_at_the_instant_and_nothing_is_invoiced(self) -> None:
-        world = World(start="2026-03-01T09:00:00+00:00")
+        world = live_world(start="2026-03-01T09:00:00+00:00")
         customer = world.customer()
         sub = world.subscribe(customer, "starter")
 
@@ -485,7 +491,7 @@ class TestReverse:
 class TestWinBack:
     def lapsed(self) -> tuple[World, Subscription]:
         """A trial of a plan that ends without a card: its card was taken off."""
-        world = World(start="2026-03-01T09:00:00+00:00")
+        world = live_world(start="2026-03-01T09:00:00+00:00")
         sub = world.subscribe(world.customer("pm_card_visa"), "pro")
         world.edit(world.account(sub.customer_id), payment_method=None)
         world.advance(days=14)
@@ -502,14 +508,14 @@ class TestWinBack:
         world.advance(days=400, expect=[])
 
     def test_a_week_after_a_cancellation(self) -> None:
-        world = World()
+        world = live_world()
         sub = world.subscribe(world.customer("pm_card_visa"), "starter", trial_days=0)
         subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="")
         world.facts()
         world.advance(days=400, expect=["subscription.win_back"])
 
     def test_not_for_a_free_plan(self) -> None:
-        world = World()
+        world = live_world()
         sub = world.subscribe(world.customer(), "free")
         subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="")
         world.facts()
@@ -553,7 +559,7 @@ class TestWinBack:
                 win_back(later, subject)
 
         for step in (1, 2):
-            world = World()
+            world = live_world()
             subject = gone(world)
             hook = "before_commit" if step == 1 else "after_commit"
             setattr(world.parts.store, hook, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -562,3 +568,9 @@ class TestWinBack:
             setattr(world.parts.store, hook, None)
             ask(world, subject)
             assert world.facts().count("subscription.win_back") == 1
+
+
+def test_a_sandboxs_test_cards_are_everybodys() -> None:
+    world = World()
+    for _ in range(2):
+        assert world.subscribe(world.customer("pm_card_visa"), "pro").status is Status.TRIALING
