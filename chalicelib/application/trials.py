@@ -2,7 +2,8 @@
 
 The customer's is noted on the account. Mailbox and card are claims of their own, made in the transaction that
 starts the trial, so of many at the same time one wins. They outlive customer and subscription, and hold digests
-only. In a sandbox cards do not count: test cards are few, and everybody uses the same. Nothing is claimed for a page that is merely open: only the account is reserved, until the page is given up.
+only. In a sandbox cards do not count: test cards are few, and everybody uses the same. Nothing is claimed for a
+page that is merely open: only the account is reserved, until the page is given up.
 
 Nobody pays in place of a trial they were promised. A page opened for somebody who has had one shows the price,
 and is paid; what was promised and turns out to be had (the card is known only once it is saved) is refused, with
