@@ -11,7 +11,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key, customer_key
-from chalicelib.domain import ids, lifecycle, renewal
+from chalicelib.domain import ids, lifecycle, renewal, write_off
 from chalicelib.domain.billing import Occasion
 from chalicelib.domain.catalog import Catalog, TrialTerms
 from chalicelib.domain.customer import Account, CollectionMethod, Customer
@@ -60,14 +60,20 @@ def create_subscription(
 def cancel_subscription(
     ctx: Context, subscription_id: str, *, at_period_end: bool, reason: str
 ) -> Subscription:
-    """Cancel now, or at the end of what is paid for. Twice is once: a second call finds it cancelled."""
+    """Cancel now, or at the end of what is paid for. Twice is once: a second call finds it cancelled.
+
+    Cancelled now while in arrears, its open invoices stay due for the time that was served; what was not served
+    is credited on them, in the same transaction.
+    """
 
     def decide() -> Subscription:
         subscription = get_subscription(ctx, subscription_id)
         if at_period_end and subscription.cancellation is not None and subscription.is_running:
             return subscription
         change = lifecycle.scheduled_to_cancel if at_period_end else lifecycle.canceled
-        return _apply(ctx, subscription, *change(subscription, ctx.now, reason), verb="cancel")
+        changed, facts = change(subscription, ctx.now, reason)
+        arrears = () if changed.is_running else _unserved_arrears(ctx, subscription)
+        return _apply(ctx, subscription, changed, facts, verb="cancel", arrears=arrears)
 
     return deciding(decide)
 
@@ -261,15 +267,43 @@ def require_method(subscription: Subscription, account: Account) -> None:
 
 
 def _apply(
-    ctx: Context, subscription: Subscription, changed: Subscription, facts: tuple[Fact, ...], *, verb: str
+    ctx: Context,
+    subscription: Subscription,
+    changed: Subscription,
+    facts: tuple[Fact, ...],
+    *,
+    verb: str,
+    arrears: tuple[write_off.Outcome, ...] = (),
 ) -> Subscription:
-    """Commit a change of the subscription alone, with the movement of MRR that it is."""
+    """Commit a change of the subscription, with the movement of MRR that it is and what it does to its arrears."""
     cause = f"{verb}:{subscription.id}:{subscription.version}"
     changed, movements = moved(changed, cause)
-    decision = Decision(cause=cause, subscription=changed, facts=facts, movements=movements)
+    decision = Decision(
+        cause=cause,
+        subscription=changed,
+        also=tuple(invoice for invoice, _, _ in arrears),
+        facts=facts + tuple(fact for _, noted, _ in arrears for fact in noted),
+        postings=tuple(posting for _, _, booked in arrears for posting in booked),
+        movements=movements,
+    )
     stored = decisions.commit(ctx, subscription.customer_id, decision)
     assert stored.subscription is not None
     return stored.subscription
+
+
+def _unserved_arrears(ctx: Context, subscription: Subscription) -> tuple[write_off.Outcome, ...]:
+    """The open invoices of the dunning run as they are when the service ends now; one whose payment is under way
+    stays as it is.
+    """
+    run = subscription.dunning
+    keys = [child_key(Invoice, ctx.env, invoice_id) for invoice_id in run.invoices] if run else []
+    found = [invoice for invoice in (ctx.store.get_many(keys) if keys else []) if invoice is not None]
+    outcomes = (
+        write_off.unserved_credited(invoice, ctx.now)
+        for invoice in found
+        if invoice.status is InvoiceStatus.OPEN and not (invoice.attempt and invoice.attempt.is_open)
+    )
+    return tuple(outcome for outcome in outcomes if outcome[1])
 
 
 def _find_own(ctx: Context, subscription_id: str) -> Subscription | None:

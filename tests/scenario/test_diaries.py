@@ -334,17 +334,18 @@ def test_cancelled_while_past_due_nothing_more_is_tried() -> None:
     world.advance(days=31)
     world.facts()
     subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="moved away")
-    world.expect("subscription.canceled")
+    world.expect("subscription.canceled", "invoice.credited")
     sub = world.reload(sub)
     assert (sub.status, sub.dunning, sub.mrr) == (Status.CANCELED, None, 0)
     behave(world, "ok")
     world.advance(days=60, expect=["subscription.win_back"])
     _, owed = world.invoices(sub)
-    assert (owed.status, owed.amount_remaining) == ("open", 1900)
-    record(world, customer, 1900, owed)
+    # 1 of 30 days was served: 0.63 of 19.00 stays due.
+    assert (owed.status, owed.amount_remaining) == ("open", 63)
+    record(world, customer, 63, owed)
     world.expect("payment.recorded", "invoice.paid")
     assert world.reload(sub).status is Status.CANCELED
-    assert world.ledger() == {LedgerAccount.CASH: 3800, LedgerAccount.REVENUE: -3800}
+    assert world.ledger() == {LedgerAccount.CASH: 1963, LedgerAccount.REVENUE: -1963}
 
 
 @pytest.mark.parametrize("decline", ["insufficient_funds", "lost_card"])
