@@ -285,7 +285,7 @@ def every_record() -> list[Any]:
         reminded=(3,),
     )
     return [
-        Environment(id=LIVE, name="Live", created_at=START, reconciled_until=END),
+        Environment(id=LIVE, name="Live", created_at=START),
         catalog(),
         customer(),
         account(credits=(Credit(amount=-250, currency="USD", at=START, source="carried"),)),

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.dunning_policy import DunningPolicy
-from chalicelib.domain.errors import NotFoundError, ValidationError
+from chalicelib.domain.errors import ValidationError
 from chalicelib.domain.pricing import Rate
 from chalicelib.domain.proration import Granularity
 
@@ -148,12 +148,3 @@ def price_of(product: Plan | AddOn, interval: Interval, currency: str, *, path: 
     raise ValidationError(
         f"{product.name} has no price per {interval} in {currency}", field=path, fix=f"offered: {offered}"
     )
-
-
-def price_by_id(catalog: Catalog, price_id: str) -> Price:
-    products: tuple[Plan | AddOn, ...] = (*catalog.plans, *catalog.add_ons)
-    for product in products:
-        for price in product.prices:
-            if price.id == price_id:
-                return price
-    raise NotFoundError("no such price", id=price_id)

@@ -19,8 +19,6 @@ class Environment:
     created_at: datetime
     clock: datetime | None = None
     catalog_version: int = 0
-    reconciled_until: datetime | None = None
-    """How far the processor's event list has been read (machine time)."""
     version: int = 0
 
     @property
