@@ -1,18 +1,16 @@
-"""Request bodies and query strings: size, JSON, card numbers, strict schemas."""
+"""Request bodies and query strings: size, JSON, strict schemas."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chalicelib.entrypoints.http.problems import (
     BodyTooLargeError,
-    CardNumberError,
     InvalidFieldsError,
     MalformedBodyError,
 )
@@ -20,8 +18,6 @@ from chalicelib.entrypoints.http.problems import (
 MAX_BODY = 256 * 1024
 
 M = TypeVar("M", bound=BaseModel)
-
-_DIGIT_GROUPS = re.compile(r"(?<![0-9A-Za-z])[0-9]+(?:[ \-.][0-9]+)*(?![0-9A-Za-z])")
 
 
 class Schema(BaseModel):
@@ -55,17 +51,6 @@ def parse_json(raw: bytes) -> Any:
         raise MalformedBodyError(f"not JSON: {error.msg} at {where}", fix="send a JSON object") from None
     except (ValueError, RecursionError):
         raise MalformedBodyError("the body is not JSON in UTF-8", fix="send a JSON object") from None
-
-
-def refuse_card_numbers(value: Any) -> None:
-    """Refuse a body that holds what could be a card number (13–19 digits, Luhn-valid), however spaced."""
-    for path, text in _scalars(value, ""):
-        if any(_luhn(run) for run in _digit_runs(text)):
-            raise CardNumberError(
-                "this looks like a card number, and card numbers must never be sent here",
-                field=path or None,
-                fix="collect cards on the hosted checkout page",
-            )
 
 
 def validate(model: type[M], raw: bytes) -> M:
@@ -147,41 +132,3 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-def _scalars(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield path, name
-            yield from _scalars(each, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _scalars(each, f"{path}[{index}]")
-    elif isinstance(value, str):
-        yield path, value
-    elif isinstance(value, int) and not isinstance(value, bool) and 10**12 <= abs(value) < 10**19:
-        yield path, str(abs(value))
-
-
-def _digit_runs(text: str) -> Iterator[str]:
-    """Every run of 13 to 19 digits made of whole groups: `4242 4242 4242 4242` is one number."""
-    if len(text) < 13:
-        return
-    for match in _DIGIT_GROUPS.finditer(text):
-        groups = re.split(r"[ \-.]", match[0])
-        for first in range(len(groups)):
-            run = ""
-            for group in groups[first:]:
-                run += group
-                if len(run) > 19:
-                    break
-                if len(run) >= 13:
-                    yield run
-
-
-def _luhn(digits: str) -> bool:
-    total = 0
-    for index, digit in enumerate(reversed(digits)):
-        number = int(digit) * (1 + index % 2)
-        total += number - 9 if number > 9 else number
-    return total % 10 == 0

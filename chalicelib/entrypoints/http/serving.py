@@ -19,6 +19,7 @@ from chalicelib.domain.errors import DomainError
 from chalicelib.domain.journal import Actor, ActorKind
 from chalicelib.entrypoints.http import bodies, idempotency
 from chalicelib.entrypoints.http.auth import authenticate
+from chalicelib.entrypoints.http.card_numbers import refuse_card_numbers
 from chalicelib.entrypoints.http.endpoints import Call, Endpoint, Reply
 from chalicelib.entrypoints.http.problems import problem_of
 
@@ -84,7 +85,7 @@ def _checked(endpoint: Endpoint, call: Call[Any], content: Any, query: dict[str,
     checked = bodies.validate_query(endpoint.query, query) if not endpoint.raw or endpoint.query else None
     body: Any = None
     if not endpoint.raw:
-        bodies.refuse_card_numbers(content)
+        refuse_card_numbers(content)
         if endpoint.body is None:
             bodies.refuse_content(content)
         else:

@@ -32,7 +32,7 @@ from chalicelib.domain.errors import (
     ValidationError,
 )
 from chalicelib.domain.signup_rules import sales_reason
-from chalicelib.entrypoints.http.bodies import refuse_card_numbers
+from chalicelib.entrypoints.http.card_numbers import refuse_card_numbers
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
 from chalicelib.entrypoints.http.limiting import attempt
 from chalicelib.entrypoints.http.problems import CardNumberError
