@@ -12,6 +12,7 @@ from chalicelib.domain.catalog import Party
 from chalicelib.domain.customer import Terms
 from chalicelib.domain.payment import Attempt, Payment
 from chalicelib.domain.pricing import RatedStep
+from chalicelib.domain.proration import Granularity
 
 
 class InvoiceStatus(StrEnum):
@@ -43,11 +44,42 @@ class Cause:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DiscountShare:
+    """What one coupon took from one line, with enough of its terms to apply it again: `percent` (a decimal string)
+    or `fixed` (minor units, on the whole invoice). `order` is its place among the invoice's coupons, from 1; a line
+    that it counted in has a share even where that is 0.
+    """
+
+    coupon: str
+    amount: int = 0
+    order: int = 1
+    percent: str | None = None
+    fixed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reversal:
+    """What a credit line gives back: a line as it was billed, and what was given back of it before (minor units).
+
+    `net` is its amount after discounts (with tax that is included), `tax` its tax.
+    """
+
+    invoice_id: str
+    line_id: str
+    net: int
+    tax: int = 0
+    credited: int = 0
+    credited_tax: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
     """One explained line. Everything needed to recompute `amount`, `discount` and `tax` is on it.
 
     `amount` = round(Σ steps × numerator ÷ denominator) in minor units before discount; `net` = amount −
-    discount (less included tax where `tax_inclusive`); `tax_rate` is a decimal string in percent.
+    discount (less included tax where `tax_inclusive`); `tax_rate` is a decimal string in percent. `minimum`: the
+    line lifts what `steps` cost to this commitment, each side by its share of the period and rounded. `reversal`:
+    the line gives back numerator ÷ denominator of what that says was billed.
     """
 
     id: str
@@ -66,6 +98,23 @@ class Line:
     tax_rate: str = "0"
     tax_inclusive: bool = False
     tax: int = 0
+    unit: Granularity = Granularity.DAY
+    """What numerator and denominator count."""
+    discounts: tuple[DiscountShare, ...] = ()
+    tax_note: str = ""
+    """Why no tax is due: `reverse_charge` or `exempt`."""
+    reversal: Reversal | None = None
+    minimum: str | None = None
+
+    @property
+    def is_credit(self) -> bool:
+        """It gives back: coupons do not touch it, and its tax is that of what it reverses."""
+        return self.reversal is not None or self.amount < 0
+
+    @property
+    def left(self) -> int:
+        """The amount after discounts; tax that is included is in it."""
+        return self.amount - self.discount
 
     @property
     def net(self) -> int:

@@ -110,6 +110,8 @@ def allocate(amount: int, weights: Sequence[int]) -> tuple[int, ...]:
 
 _DECIMAL: Final = re.compile(r"(0|[1-9][0-9]{0,14})(?:\.([0-9]+))?")
 _UNIT_PLACES: Final = 12
+_PERCENT_PLACES: Final = 6
+_WHOLE: Final = 100
 
 
 def parse_unit_amount(text: str) -> Fraction:
@@ -119,6 +121,17 @@ def parse_unit_amount(text: str) -> Fraction:
     leading zeros and thousands separators raise ValidationError.
     """
     return _parse_decimal(text, places=_UNIT_PLACES, field="unit_amount")
+
+
+def parse_percent(text: str, *, field: str = "percent") -> Fraction:
+    """A percentage from "0" to "100" with up to 6 decimal places, as an exact share: "12.5" is an eighth.
+
+    Another notation, or more than 100, raises ValidationError.
+    """
+    percent = _parse_decimal(text, places=_PERCENT_PLACES, field=field)
+    if percent > _WHOLE:
+        raise ValidationError(f"{text} is more than 100 per cent", field=field, fix="send 0 to 100")
+    return percent / _WHOLE
 
 
 def from_major(text: str, currency: str) -> Money:

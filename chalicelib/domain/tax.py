@@ -1,0 +1,137 @@
+"""Tax on the lines of an invoice, per rate on the rounded net of the charges, spread over their lines.
+
+Which rate applies follows from where the buyer is. A line that gives back keeps its own tax: the share of the tax
+that the reversed line had.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fractions import Fraction
+from typing import Final
+
+from chalicelib.domain.errors import ValidationError
+from chalicelib.domain.invoice import Line
+from chalicelib.domain.money import allocate, parse_percent, round_half_away
+
+NO_RATE: Final = "0"
+_VAT_PREFIXES: Final = {"GR": "EL"}
+
+
+class TaxNote(StrEnum):
+    """Why no tax is due where a rate would apply."""
+
+    NONE = ""
+    REVERSE_CHARGE = "reverse_charge"
+    EXEMPT = "exempt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaxRule:
+    """The rate, in percent, for buyers in `country` (and `region`), of `products` or of all where that is empty.
+
+    `inclusive`: prices contain it. `reverse_charge`: a buyer with a tax id of the country accounts for the tax
+    itself, unless the seller is of the same country.
+    """
+
+    country: str
+    rate: str
+    region: str = ""
+    inclusive: bool = False
+    reverse_charge: bool = False
+    products: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        parse_percent(self.rate, field="rate")
+        if len(self.country) != len("IE") or self.country != self.country.upper():
+            raise ValidationError(
+                "a country is two capital letters of ISO 3166", field="country", fix="send one such as IE"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaxTerms:
+    """How one buyer's lines are taxed: by the first rule for their product, not at all without one."""
+
+    rules: tuple[TaxRule, ...] = ()
+    note: TaxNote = TaxNote.NONE
+
+
+NO_TAX: Final = TaxTerms()
+
+
+def tax_terms(
+    rules: Iterable[TaxRule],
+    *,
+    country: str,
+    region: str = "",
+    tax_ids: Sequence[str] = (),
+    seller_country: str = "",
+    exempt: bool = False,
+) -> TaxTerms:
+    """What applies to a buyer: the rules of the region before those of its country, for products before for all.
+
+    A reverse charge needs a tax id that is written as the buyer's country writes its own.
+    """
+    own = sorted(
+        (rule for rule in rules if rule.country == country and rule.region in ("", region)),
+        key=lambda rule: (rule.region == "", not rule.products),
+    )
+    if not own:
+        return NO_TAX
+    if exempt:
+        return TaxTerms(rules=tuple(own), note=TaxNote.EXEMPT)
+    abroad = country != seller_country and any(is_tax_id_of(country, tax_id) for tax_id in tax_ids)
+    reversed_ = abroad and any(rule.reverse_charge for rule in own)
+    return TaxTerms(rules=tuple(own), note=TaxNote.REVERSE_CHARGE if reversed_ else TaxNote.NONE)
+
+
+def is_tax_id_of(country: str, tax_id: str) -> bool:
+    """Whether the id begins as VAT ids of the country do. Says nothing of whether it was ever given out."""
+    written = "".join(sign for sign in tax_id.upper() if sign.isalnum())
+    prefix = _VAT_PREFIXES.get(country, country)
+    return written.startswith(prefix) and len(written) > len(prefix) + 1
+
+
+def taxed(lines: Sequence[Line], terms: TaxTerms) -> tuple[Line, ...]:
+    """The lines, discounts already taken, with their rates and their tax."""
+    if not terms.rules:
+        return tuple(lines)
+    rated = [line if line.is_credit else _rated(line, terms) for line in lines]
+    due = tax_of(rated)
+    return tuple(
+        line if line.is_credit else replace(line, tax=tax) for line, tax in zip(rated, due, strict=True)
+    )
+
+
+def tax_of(lines: Sequence[Line]) -> tuple[int, ...]:
+    """The tax of each line in minor units, from the rates that the lines carry; 0 for lines that give back."""
+    groups: dict[tuple[str, bool], list[int]] = defaultdict(list)
+    for index, line in enumerate(lines):
+        if not line.is_credit:
+            groups[line.tax_rate, line.tax_inclusive].append(index)
+    due = [0] * len(lines)
+    for (rate, inclusive), members in groups.items():
+        bases = [lines[index].left for index in members]
+        tax = tax_on(sum(bases), rate, inclusive=inclusive)
+        for index, share in zip(members, allocate(tax, bases), strict=True):
+            due[index] = share
+    return tuple(due)
+
+
+def tax_on(base: int, rate: str, *, inclusive: bool) -> int:
+    """The tax on `base` minor units: added to it, or contained in it; rounded once."""
+    share = parse_percent(rate, field="rate")
+    return round_half_away(base * (share / (1 + share) if inclusive else Fraction(share)))
+
+
+def _rated(line: Line, terms: TaxTerms) -> Line:
+    rule = next((rule for rule in terms.rules if not rule.products or line.product in rule.products), None)
+    if rule is None:
+        return line
+    if terms.note:
+        return replace(line, tax_rate=NO_RATE, tax_note=str(terms.note))
+    return replace(line, tax_rate=rule.rate, tax_inclusive=rule.inclusive)
