@@ -9,6 +9,7 @@ from enum import StrEnum
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import ValidationError
+from chalicelib.domain.meter import Meter
 from chalicelib.domain.pricing import Rate
 from chalicelib.domain.proration import Granularity
 
@@ -106,7 +107,8 @@ class Party:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
     """One published version. `default_currency` is what a price list shows when the wanted one is missing,
-    `labels` what people read for the names of features and quotas.
+    `labels` what people read for the names of features and quotas. A quota whose name is a meter's id is counted
+    by that meter.
     """
 
     version: int = 0
@@ -117,6 +119,7 @@ class Catalog:
     dunning: DunningPolicy = DunningPolicy()
     seller: Party = Party()
     labels: Mapping[str, str] = field(default_factory=dict)
+    meters: tuple[Meter, ...] = ()
 
     def plan(self, plan_id: str, *, path: str = "plan") -> Plan:
         """The plan, or ValidationError naming `path`."""

@@ -8,6 +8,7 @@ from typing import Any, Final, TypedDict
 from chalicelib.domain.calendar import Interval, IntervalUnit
 from chalicelib.domain.catalog import AddOn, Catalog, Party, Plan, Price, SoldBy, TrialEnd, TrialTerms
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline
+from chalicelib.domain.meter import Aggregation, Meter
 from chalicelib.domain.pricing import PricingModel, Rate
 from chalicelib.domain.proration import Granularity
 
@@ -85,6 +86,16 @@ class SellerDocument(TypedDict, total=False):
     tax_ids: Sequence[str]
 
 
+class MeterDocument(TypedDict, total=False):
+    id: str
+    name: str
+    event: str | None
+    aggregation: str
+    property: str | None
+    filters: Mapping[str, Sequence[str]]
+    alerts: Sequence[int]
+
+
 class CatalogDocument(TypedDict, total=False):
     default_currency: str
     proration: str
@@ -93,6 +104,7 @@ class CatalogDocument(TypedDict, total=False):
     labels: Mapping[str, str]
     plans: Sequence[PlanDocument]
     add_ons: Sequence[AddOnDocument]
+    meters: Sequence[MeterDocument]
 
 
 def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
@@ -106,6 +118,7 @@ def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
         dunning=build_policy(document.get("dunning", {})),
         seller=_seller(document.get("seller", {})),
         labels=dict(document.get("labels", {})),
+        meters=tuple(_meter(meter) for meter in document.get("meters", ())),
     )
 
 
@@ -126,6 +139,7 @@ def write_catalog(catalog: Catalog) -> dict[str, Any]:
         "labels": dict(catalog.labels),
         "plans": [_written_plan(plan) for plan in catalog.plans],
         "add_ons": [{**_written_product(add_on), "plans": list(add_on.plans)} for add_on in catalog.add_ons],
+        "meters": [_written_meter(meter) for meter in catalog.meters],
     }
 
 
@@ -274,4 +288,28 @@ def _written_price(price: Price) -> dict[str, Any]:
         "billing_unit": rate.billing_unit,
         "included": rate.included,
         "meter": None,
+    }
+
+
+def _meter(document: MeterDocument) -> Meter:
+    return Meter(
+        id=document["id"],
+        name=document.get("name") or document["id"],
+        event=document.get("event") or document["id"],
+        aggregation=Aggregation(document.get("aggregation", Aggregation.SUM)),
+        property=document.get("property"),
+        filters={name: tuple(values) for name, values in document.get("filters", {}).items()},
+        alerts=tuple(document.get("alerts", ())),
+    )
+
+
+def _written_meter(meter: Meter) -> MeterDocument:
+    return {
+        "id": meter.id,
+        "name": meter.name,
+        "event": meter.event,
+        "aggregation": str(meter.aggregation),
+        "property": meter.property,
+        "filters": {name: list(values) for name, values in meter.filters.items()},
+        "alerts": list(meter.alerts),
     }

@@ -10,6 +10,7 @@ from chalicelib.domain.calendar import IntervalUnit
 from chalicelib.domain.catalog import SoldBy, TrialEnd
 from chalicelib.domain.catalog_difference import ChangedObject, ChangeKind
 from chalicelib.domain.dunning_policy import EndState, HardDecline
+from chalicelib.domain.meter import Aggregation
 from chalicelib.domain.pricing import PricingModel
 from chalicelib.domain.proration import Granularity
 from chalicelib.entrypoints.http.kit import Schema, View
@@ -114,6 +115,24 @@ class SellerSchema(Schema):
     tax_ids: list[Annotated[str, Field(max_length=40)]] = Field(default=[], max_length=10)
 
 
+class MeterSchema(Schema):
+    """How reported events become a quantity. A quota whose name is a meter's id is counted by it."""
+
+    id: Name
+    name: str = Field(default="", max_length=100, description="Its id, if left out.")
+    event: Name | None = Field(default=None, description="Name of the events that it reads; its id, if left out.")
+    aggregation: Aggregation = Aggregation.SUM
+    property: Name | None = Field(
+        default=None, description="The event's property that holds the value; the event's `value`, if left out."
+    )
+    filters: dict[str, list[Annotated[str, Field(max_length=100)]]] = Field(
+        default={}, max_length=20, description="Only events whose property has one of these values count."
+    )
+    alerts: list[int] = Field(
+        default=[], max_length=20, description="Quantities whose passing is told, once per period each."
+    )
+
+
 class CatalogRequest(Schema):
     """The whole catalog. What is not in it is not sold any more; who bought it keeps it."""
 
@@ -126,6 +145,7 @@ class CatalogRequest(Schema):
     )
     plans: list[PlanSchema] = Field(min_length=1, max_length=100)
     add_ons: list[AddOnSchema] = Field(default=[], max_length=100)
+    meters: list[MeterSchema] = Field(default=[], max_length=100)
 
 
 class CatalogView(CatalogRequest):
