@@ -53,8 +53,8 @@ def test_what_is_written_reads_back() -> None:
     ],
 )
 def test_what_is_wrong_is_named(meter: dict[str, Any], path: str) -> None:
-    assert [problem.path for problem in problems_in(catalog(meter))] == [path]
+    assert [problem.field for problem in problems_in(catalog(meter))] == [path]
 
 
 def test_an_id_is_used_once() -> None:
-    assert [problem.path for problem in problems_in(catalog(CALLS, CALLS))] == ["meters[1].id"]
+    assert [problem.field for problem in problems_in(catalog(CALLS, CALLS))] == ["meters[1].id"]
