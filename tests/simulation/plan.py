@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from tests.simulation.engines import Fault
+from tests.simulation.faults import Fault
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Apia", "Australia/Lord_Howe",
          "Asia/Kathmandu", "America/St_Johns")  # fmt: skip
 CURRENCIES = ("USD", "EUR", "JPY", "KWD", "ISK")
+OWN = "own"
+"""A card that pays and that nobody else has: a trial is had once per card."""
 CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_chargeCustomerFail", "pm_card_insufficient_funds",
          "pm_card_lost", "pm_card_authenticationRequired", "pm_debit_processing", "pm_card_chargeDeclined")  # fmt: skip
 BEHAVIOURS = (
@@ -48,9 +50,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """`policies` (per plan) and `calls_a_second` (of jobs, to the processor) where they are not the usual ones."""
+
     seed: int
     start: datetime
     steps: tuple[Step, ...]
+    policies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calls_a_second: int | None = None
 
 
 class Drawing:
@@ -101,7 +107,8 @@ class Drawing:
         return args
 
     def card(self, bad: float = 0.35) -> str:
-        return str(self.one(CARDS) if self.random.random() < bad else "pm_card_visa")
+        shared = self.random.random() < 0.1
+        return str(self.one(CARDS) if self.random.random() < bad else "pm_card_visa" if shared else OWN)
 
 
 def _order(draw: Drawing) -> dict[str, Any]:
@@ -120,7 +127,12 @@ ACTIONS: dict[str, Any] = {
     },
     "subscribe": _order,
     "checkout": lambda draw: {"who": draw.any_number(), **draw.buying()},
-    "signup": lambda draw: {**draw.buying(), "zone": draw.one(ZONES), "currency": draw.one(CURRENCIES)},
+    "signup": lambda draw: {
+        **draw.buying(),
+        "zone": draw.one(ZONES),
+        "currency": draw.one(CURRENCIES),
+        "mailbox": draw.random.randrange(5),
+    },
     "complete": lambda draw: {"which": draw.any_number()},
     "attach": lambda draw: {"who": draw.any_number(), "card": draw.card()},
     "behave": lambda draw: {"who": draw.any_number(), "how": draw.one(BEHAVIOURS)},
@@ -128,6 +140,9 @@ ACTIONS: dict[str, Any] = {
     "cancel": lambda draw: {"which": draw.any_number(), "at_end": draw.random.random() < 0.5},
     "undo": lambda draw: {"which": draw.any_number()},
     "reactivate": lambda draw: {"which": draw.any_number()},
+    "network_update": lambda draw: {"who": draw.any_number(), "pays": draw.random.random() < 0.7},
+    "extend_trial": lambda draw: {"which": draw.any_number(), "days": draw.one((1, 3, 20))},
+    "end_trial": lambda draw: {"which": draw.any_number()},
     "pay": lambda draw: {
         "which": draw.any_number(),
         "card": draw.card(0.2) if draw.random.random() < 0.5 else None,
@@ -146,8 +161,9 @@ WEIGHTS = {
     "customer": 3, "subscribe": 9, "checkout": 6, "signup": 4, "complete": 3, "attach": 4, "behave": 7, "detach": 4,
     "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
     "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
+    "network_update": 2, "extend_trial": 2, "end_trial": 2,
 }  # fmt: skip
-CLIENTS = frozenset(ACTIONS) - {"behave", "detach", "page_pay", "bank"}
+CLIENTS = frozenset(ACTIONS) - {"behave", "detach", "network_update", "page_pay", "bank"}
 """Steps that are requests: whoever made one may repeat it until it is answered."""
 FAULTS = (
     ("kill",) * 6
@@ -155,11 +171,12 @@ FAULTS = (
     + ("lost", "lost", "unavailable", "conflict", "throttle", "stale", "stale")
 )
 ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "retry",
-          "page_return", "page_expire", "page_pay", "reactivate", "detach")  # fmt: skip
+          "page_return", "page_expire", "page_pay", "reactivate", "detach", "network_update", "extend_trial",
+          "end_trial", "write_off")  # fmt: skip
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
     "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
-    "behave": ("pay", "attach"), "attach": ("detach",),
+    "behave": ("pay", "attach", "network_update"), "attach": ("detach",),
 }  # fmt: skip
 MOST_STEPS = 350
 WAITS = (0.02, 0.3, 2, 6, 12, 23, 25, 48, 72, 7 * 24, 7 * 24, 14 * 24, 24 * 24, 31 * 24, 31 * 24)
@@ -185,7 +202,29 @@ def draw(seed: int) -> Plan:
             drawing.add(kind, **ACTIONS[kind](drawing))
             elapsed += _sequel(drawing, kind)
         elapsed += _pass(drawing, random.choice(WAITS) * drawing.pace)
-    return Plan(seed, start, tuple(drawing.steps))
+    rate = random.choice((None, None, 3, 6)) if drawing.trouble else None
+    return Plan(seed, start, tuple(drawing.steps), _policies(random), rate)
+
+
+def _policies(random: Random) -> dict[str, dict[str, Any]]:
+    """For half of the seeds, how arrears are collected is drawn; the others have the usual ways."""
+    if random.random() < 0.5:
+        return {}
+    return {plan: _policy(random) for plan in PLANS if plan != "free"}
+
+
+def _policy(random: Random) -> dict[str, Any]:
+    end = random.choice(({"end": "cancel"}, {"end": "unpaid"}, {"end": "free_plan", "free_plan": "free"}))
+    quiet = random.choice(
+        ({}, {}, {"quiet_from": 21, "quiet_until": 8}, {"quiet_from": 9, "quiet_until": 17})
+    )
+    return {
+        "days": list(random.choice(((0, 2, 7, 14, 21), (0,), (0, 1), (0, 3, 30), (0, 1, 2, 3, 4, 5, 6, 7)))),
+        "hard_decline": random.choice(("last_day", "end")),
+        "grace_days": random.choice((None, 0, 3, 40)),
+        **end,
+        **quiet,
+    }
 
 
 def _pass(drawing: Drawing, hours: float) -> float:

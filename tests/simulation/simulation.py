@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tests.simulation.engines import Violation
+from tests.simulation.faults import Violation
 from tests.simulation.invariants import check
+from tests.simulation.machinery import JOBS, VISIBILITY
 from tests.simulation.plan import Plan, Step, draw
-from tests.simulation.world import VISIBILITY, World
+from tests.simulation.tables import Tables
+from tests.simulation.world import World
 
 HEALING_DAYS = 5
 """Longer than any wait that the system imposes on itself: a bank debit is looked at every third day."""
 ROUNDS = 400
-MACHINERY = ("tick", "work", "hooks", "reconcile", "project", "mail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ class Result:
         return self.problems[0].partition(":")[0] if self.problems else ""
 
 
-def run(plan: Plan) -> Result:
-    """The plan from its beginning. The same plan gives the same result, line by line."""
-    world = World(plan)
+def run(plan: Plan, tables: Tables | None = None) -> Result:
+    """The plan from its beginning, on empty tables. The same plan gives the same result, line by line."""
+    world = World(plan, tables or Tables())
     try:
         for step in plan.steps:
             world.perform(step)
@@ -43,8 +44,8 @@ def run(plan: Plan) -> Result:
     return Result(plan, tuple(problems), tuple(world.trace))
 
 
-def run_seed(seed: int) -> Result:
-    return run(draw(seed))
+def run_seed(seed: int, tables: Tables | None = None) -> Result:
+    return run(draw(seed), tables)
 
 
 def heal(world: World) -> None:
@@ -58,13 +59,13 @@ def heal(world: World) -> None:
 
     for _ in range(HEALING_DAYS * 2):
         step("bank", how="ok")
-        for kind in MACHINERY:
+        for kind in JOBS:
             step(kind)
         step("wait", hours=12)
     for _ in range(ROUNDS):
         before = len(world.store.committed)
         step("bank", how="ok")
-        for kind in MACHINERY:
+        for kind in JOBS:
             step(kind)
         if len(world.store.committed) == before and world.quiet():
             return

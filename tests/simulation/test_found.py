@@ -11,7 +11,7 @@ from chalicelib.application import collection, invoices, renewals
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.subscription import Subscription
-from tests.simulation.engines import Fault
+from tests.simulation.faults import Fault
 from tests.simulation.invariants import check
 from tests.simulation.plan import Plan, Step
 from tests.simulation.simulation import heal

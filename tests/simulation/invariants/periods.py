@@ -1,0 +1,65 @@
+"""Time: periods without gaps, on the calendar's days."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Iterator
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chalicelib.domain.calendar import Interval, Period
+from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.subscription import Billing, Subscription
+from tests.simulation.world import World
+
+
+def periods(world: World) -> Iterator[str]:
+    """Within one run of a subscription: gapless, and each boundary where the calendar has it."""
+    runs: list[tuple[Subscription, list[Period]]] = []
+    current: dict[str, list[Period]] = {}
+    latest: dict[str, Subscription] = {}
+    for record in (record for _, record in world.store.committed):
+        if isinstance(record, Subscription):
+            latest[record.id] = record
+            if record.cycle < 0:  # paid after it had been unpaid: its time goes on from then
+                current.pop(record.id, None)
+        facts = {fact.type: fact for fact in record.facts} if isinstance(record, JournalEntry) else {}
+        opened = facts.get("invoice.opened")
+        if opened is None:
+            continue
+        id_ = str(opened.data["subscription"])
+        start, end = (datetime.fromisoformat(str(opened.data[key])) for key in ("period_start", "period_end"))
+        if "subscription.renewed" not in facts or id_ not in current:
+            current[id_] = []
+            runs.append((latest[id_], current[id_]))
+        current[id_].append(Period(start, end))
+    for subscription, periods in runs:
+        for before, after in pairwise(periods):
+            if before.end != after.start:
+                yield f"{subscription.id}: a period ends {before.end}, the next begins {after.start}"
+        yield from _on_the_calendar(subscription, periods)
+
+
+def _on_the_calendar(subscription: Subscription, periods: list[Period]) -> Iterator[str]:
+    zone = ZoneInfo(subscription.zone)
+    first = periods[0].start.astimezone(zone).date()
+    if subscription.billing is Billing.CALENDAR:
+        if subscription.interval != Interval.of("month"):
+            return
+        first = first.replace(day=1)
+    for k, period in enumerate(periods, start=1):
+        wanted = _later(first, subscription.interval, k)
+        found = period.end.astimezone(zone).date()
+        if wanted is not None and found != wanted:
+            yield f"{subscription.id}: boundary {k} of {first} is {found}, not {wanted}"
+
+
+def _later(first: date, interval: Any, k: int) -> date | None:
+    """`first` + k intervals of months, on the same day or the month's last; None for days and weeks."""
+    if interval.months is None:
+        return None
+    year, month = divmod(first.month - 1 + k * interval.months, 12)
+    year, month = first.year + year, month + 1
+    return date(year, month, min(first.day, monthrange(year, month)[1]))

@@ -1,0 +1,93 @@
+"""What the outside was told: feed, letters, and what the processor told us."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from chalicelib.application import books, feed
+from chalicelib.application.letters import letter_of
+from chalicelib.application.ports import ProcessorNotice
+from chalicelib.domain.customer import Account
+from chalicelib.domain.environment import LIVE
+from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.payment import AttemptStatus
+from tests.simulation.world import World
+
+KEPT = timedelta(days=29)
+
+
+def published(world: World) -> Iterator[str]:
+    """Every fact once, nothing else, in numbers without gaps; the books are the journal's sums."""
+    wanted = Counter(
+        feed.event_id(entry.id, index) for entry in world.journal() for index in range(len(entry.facts))
+    )
+    events, cursor = [], 0
+    while True:
+        page = feed.read_events(world.ops, LIVE, after=cursor, limit=500)
+        events += page.events
+        cursor = page.cursor
+        if not page.more:
+            break
+    found = Counter(event.id for event in events)
+    for id_ in wanted - found:
+        yield f"never published: {id_}"
+    for id_ in found - wanted:
+        yield f"published without a commit, or twice: {id_}"
+    if [event.cursor for event in events] != list(range(1, len(events) + 1)):
+        yield "the feed's numbers have gaps"
+    if _without_zeros(books.read_books(world.ops, LIVE)) != _without_zeros(books.recount(world.store, LIVE)):
+        yield "the books are not the journal's sums"
+
+
+def _without_zeros(months: list[books.Month]) -> list[Any]:
+    return [
+        (m.name, {c: dict(sorted(v.items())) for c, v in sorted(m.ledger.items())}, m.mrr) for m in months
+    ]
+
+
+def mails(world: World) -> Iterator[str]:
+    """What went out, once each; every receipt that is owed; nothing that the final state denies."""
+    entries = {entry.id: entry for entry in world.journal()}
+    gone = Counter(letter.id for letter in world.sent)
+    yield from (f"letter {id_} went out {times} times" for id_, times in gone.items() if times > 1)
+    yield from (f"letter {id_} is about nothing that happened" for id_ in gone if id_ not in entries)
+    receipts = Counter(letter.data["invoice"] for letter in world.sent if letter.template == "receipt")
+    yield from (f"{id_} has {times} receipts" for id_, times in receipts.items() if times > 1)
+    for entry in entries.values():
+        owed = letter_of(LIVE, entry)
+        if owed is not None and owed.template == "receipt" and owed.id not in gone:
+            yield f"no receipt went out for {owed.data['invoice']}"
+    invoices = {invoice.id: invoice for invoice in world.records(Invoice)}
+    for letter in world.sent:
+        if letter.template in ("payment_failed", "payment_missing"):
+            attempt = invoices[letter.data["invoice"]].attempts[letter.data["attempt"] - 1]
+            if attempt.status is not AttemptStatus.DECLINED:
+                yield f"mail says attempt {attempt.number} of {letter.data['invoice']} failed: {attempt.status}"
+
+
+def reported(world: World) -> Iterator[str]:
+    """What the processor reported has arrived, once, as long as it could be read back: it keeps a month."""
+    facts = Counter(
+        fact.data["reference"]
+        for entry in world.journal()
+        for fact in entry.facts
+        if fact.type == "refund.reported"
+    )
+    refunds = Counter(n.reference for n in world.processor.notices if n.kind == "charge.refunded")
+    reported = [notice for notice in world.processor.notices if _readable(world, notice)]
+    detached = {notice.reference for notice in reported if notice.kind == "payment_method.detached"}
+    if any(facts[reference] > times for reference, times in refunds.items()):
+        yield f"refunds {refunds}, reported {facts}"
+    for notice in reported:
+        if notice.kind == "charge.refunded" and not facts[notice.reference]:
+            yield f"the refund of {notice.reference} was never noted"
+    for account in world.records(Account):
+        if account.payment_method is not None and account.payment_method.id in detached:
+            yield f"{account.customer_id} still has the card {account.payment_method.id}, which is gone"
+
+
+def _readable(world: World, notice: ProcessorNotice) -> bool:
+    return any(notice.created < at <= notice.created + KEPT for at in world.reconciled)

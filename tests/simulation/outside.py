@@ -1,0 +1,91 @@
+"""What lies outside: time, banks, card networks, and customers at the processor's page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from chalicelib.application.ports import ProcessorNotice
+from chalicelib.domain.checkout import CheckoutSession
+from chalicelib.domain.environment import LIVE
+from chalicelib.domain.payment import Outcome
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+def wait(world: World, hours: float) -> None:
+    world.clock += timedelta(hours=hours)
+    world.gateway.housekeeping()
+
+
+def behave(world: World, who: int, how: str) -> None:
+    """From now on the customer's card answers so."""
+    method = _card(world, who)
+    if method is not None:
+        world.processor.behave(method, how)
+
+
+def detach(world: World, who: int) -> None:
+    """Somebody takes the card off at the processor."""
+    method = _card(world, who)
+    if method is not None:
+        world.processor.detach(method)
+
+
+def network_update(world: World, who: int, pays: bool) -> None:
+    """The bank issues a new card under the old one's name, and the network tells the processor."""
+    method = _card(world, who)
+    if method is None:
+        return
+    held = world.processor.methods[method]
+    held.method = replace(held.method, last4="0005", exp_year=held.method.exp_year + 4)
+    if pays:
+        world.processor.behave(method, "ok")
+    world.processor.notices.append(
+        ProcessorNotice(
+            id=f"evt_mem_{len(world.processor.notices) + 1}",
+            kind="payment_method.automatically_updated",
+            created=world.clock,
+            reference=method,
+            env=LIVE,
+            customer_id=world.processor.customers[held.owner],
+        )
+    )
+
+
+def bank(world: World, how: str) -> None:
+    """Every debit under way comes through, or comes back."""
+    for payment in list(world.processor.payments.values()):
+        if payment.result.outcome is Outcome.PROCESSING:
+            world.processor.settle(payment.reference, how)
+
+
+def page_pay(world: World, which: int, card: str) -> None:
+    told = {session.reference for session in world.records(CheckoutSession)}
+    pages = [
+        page
+        for page in world.processor.pages.values()
+        if page.state.payable and not page.state.complete and page.page.reference in told
+    ]  # who was never told the address cannot pay there
+    if pages:
+        page = pages[which % len(pages)]
+        under_way = page.payment is not None and page.payment.result.outcome is Outcome.PROCESSING
+        if not under_way:
+            world.processor.pay_checkout(page.page.reference, card)
+
+
+EVENTS: dict[str, Callable[..., None]] = {
+    each.__name__: each for each in (wait, behave, detach, network_update, bank, page_pay)
+}
+
+
+def _card(world: World, who: int) -> str | None:
+    """The customer's card, if the processor still has it."""
+    if not world.customers:
+        return None
+    account = world.account(world.customers[who % len(world.customers)])
+    method = account.payment_method.id if account and account.payment_method else None
+    return method if method in world.processor.methods else None

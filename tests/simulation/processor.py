@@ -1,0 +1,113 @@
+"""The processor's door: what goes through it may fail on either side, and its keys live for a day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from chalicelib.adapters.memory.gateway import MemoryGateway
+from chalicelib.adapters.stripe.throttle import Rates, Throttle
+from chalicelib.application.ops import Ops
+from chalicelib.application.ports import ChargeRequest
+from chalicelib.application.records import child_key
+from chalicelib.domain.errors import GatewayUnavailableError
+from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.payment import ChargeResult, Outcome
+from tests.simulation.engines import SimStore
+from tests.simulation.faults import Trap, Violation
+
+FORGOTTEN_AFTER = timedelta(hours=24)
+"""How long the processor knows an idempotency key, by the machine's clock."""
+_ASKS_NOBODY = ("minimum", "locate")
+
+
+class SimGateway:
+    """A charge that was not written down before, with exactly this key, is a violation whatever comes of it.
+
+    With `rate`, jobs ask for leave to call: so many calls a second, in all, and the rest are refused.
+    """
+
+    def __init__(
+        self,
+        inner: MemoryGateway,
+        store: SimStore,
+        trap: Trap,
+        now: Callable[[], datetime],
+        leave: Leave | None,
+    ) -> None:
+        self.inner = inner
+        self.in_background = False
+        self._store = store
+        self._trap = trap
+        self._now = now
+        self._leave = leave
+        self._used: dict[str, datetime] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        act = getattr(self.inner, name)
+        if name in _ASKS_NOBODY:
+            return act
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._trap.boundary("before_call", name)
+            if self._leave is not None and self.in_background:
+                self._leave.ask(name)
+            self.housekeeping()
+            if name == "charge":
+                self._require_claim(*args)
+            answer = act(*args, **kwargs)
+            self._stamp()
+            if self._trap.boundary("after_call", name) == "lost":
+                if name == "charge":
+                    return ChargeResult(outcome=Outcome.UNKNOWN)
+                raise GatewayUnavailableError("the payment provider did not answer")
+            return answer
+
+        return call
+
+    def housekeeping(self) -> None:
+        """What time does at the processor: keys are forgotten, pages expire."""
+        now = self._now()
+        for key in [key for key, used in self._used.items() if now - used >= FORGOTTEN_AFTER]:
+            del self._used[key], self.inner._answers[key]
+        for page in self.inner.pages.values():
+            if page.state.payable and not page.state.complete and page.request.expires_at <= now:
+                self.inner._expire(page)
+
+    def _stamp(self) -> None:
+        for key in self.inner._answers:
+            self._used.setdefault(key, self._now())
+
+    def _require_claim(self, request: ChargeRequest) -> None:
+        invoice = self._store.stored(child_key(Invoice, request.env, request.invoice_id))
+        known = invoice.attempts if invoice is not None else ()
+        asked = request.attempt
+        if _what(asked) not in map(_what, known):
+            raise Violation(
+                f"charged without a claim: {request.invoice_id} attempt {asked.number} {asked.key}"
+            )
+
+
+class Leave:
+    """The real throttle over the installation's operations table. Asking takes time, waiting takes more of it."""
+
+    def __init__(self, ops: Ops, calls_a_second: int, now: Callable[[], datetime]) -> None:
+        rates = Rates(in_all=calls_a_second, per_endpoint=calls_a_second, reserve_percent=0, lease=2)
+        self._now = now
+        self._waited = 0.0
+        self._throttle = Throttle(ops, rates, clock=self._clock, sleep=self._sleep)
+
+    def ask(self, call: str) -> None:
+        self._waited += 0.1
+        self._throttle.admit(call, patience=1.0)
+
+    def _clock(self) -> float:
+        return self._now().timestamp() + self._waited
+
+    def _sleep(self, seconds: float) -> None:
+        self._waited += seconds
+
+
+def _what(attempt: Any) -> tuple[Any, ...]:
+    return (attempt.number, attempt.key, attempt.amount, attempt.method)
