@@ -41,9 +41,11 @@ from chalicelib.domain.journal import (
     MovementKind,
     Posting,
 )
+from chalicelib.domain.meter import Reading, UsageEvent
 from chalicelib.domain.payment import Allocation, Attempt, AttemptStatus, Decline, DeclineKind, Payment
 from chalicelib.domain.pricing import PricingModel, Rate, RatedStep
 from chalicelib.domain.subscription import Item, ItemKind, Status, Subscription, Term, Trial
+from chalicelib.domain.usage import Lane, Usage, Window
 
 START = datetime(2026, 3, 1, 9, 30, 12, 123456, tzinfo=UTC)
 END = datetime(2026, 4, 1, 8, 30, 12, 123456, tzinfo=UTC)
@@ -260,6 +262,35 @@ def catalog(version: int = 3) -> Catalog:
     return Catalog(version=version, plans=(Plan(id="free", name="Free", rank=0), pro))
 
 
+def usage(**changes: Any) -> Usage:
+    usage = Usage(
+        id=ids.child_id("use", CUSTOMER, SUBSCRIPTION, "api_calls"),
+        customer_id=CUSTOMER,
+        subscription_id=SUBSCRIPTION,
+        meter="api_calls",
+        windows=(
+            Window(start=START, end=END, reading=Reading(quantity=801, events=3, at=START, by="evt-3")),
+        ),
+        lanes=(Lane(number=4, position="000000000000000000123"),),
+        alerted=("quota_80",),
+        alerted_since=START,
+    )
+    return replace(usage, **changes)
+
+
+def usage_event(**changes: Any) -> UsageEvent:
+    event = UsageEvent(
+        id="evt-1",
+        customer_id=CUSTOMER,
+        name="api_calls",
+        at=START,
+        recorded_at=START,
+        value=799,
+        properties={"region": "eu"},
+    )
+    return replace(event, **changes)
+
+
 def checkout(**changes: Any) -> CheckoutSession:
     record = CheckoutSession(
         id=ids.child_id("chk", CUSTOMER, "1"),
@@ -303,6 +334,8 @@ def every_record() -> list[Any]:
             credited=100,
         ),
         journal_entry(),
+        usage(),
+        usage_event(),
         checkout(),
         Member(
             id=ids.child_id("mem", CUSTOMER, "1"),

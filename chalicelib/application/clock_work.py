@@ -130,7 +130,7 @@ class Run:
         if row.pk not in self._worked:
             return row
         env = self._ctx.env
-        _, subscriptions = self._ctx.store.standing(env, f"cus_{row.pk.partition('#')[2]}")
+        subscriptions = self._ctx.store.standing(env, f"cus_{row.pk.partition('#')[2]}").subscriptions
         rows = [due_row(env, each) for each in subscriptions]
         wanted = [each for each in rows if each is not None and self._tries[each] < TRIES]
         return min([row, *wanted], key=rank)

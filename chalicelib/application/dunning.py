@@ -44,7 +44,7 @@ def try_new_method(ctx: Context, customer_id: str) -> None:
 
     Safe to run twice, as `run_dunning` is. What cannot be reached now is tried by the due row.
     """
-    for subscription in ctx.store.standing(ctx.env, customer_id)[1]:
+    for subscription in ctx.store.standing(ctx.env, customer_id).subscriptions:
         with suppress(GatewayUnavailableError):
             run_dunning(ctx, subscription.id)
 

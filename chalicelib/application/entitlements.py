@@ -11,9 +11,9 @@ from chalicelib.domain.errors import NotFoundError
 def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
     """One consistent Query over account and subscriptions; catalog versions come from the process's cache."""
     ids.require("cus", customer_id)
-    account, subscriptions = ctx.store.standing(ctx.env, customer_id)
-    if account is None:
+    standing = ctx.store.standing(ctx.env, customer_id)
+    if standing.account is None:
         raise NotFoundError("no such customer", id=customer_id)
     return entitlements(
-        customer_id, subscriptions, lambda version: ctx.catalogs.version(ctx.env, version), ctx.now
+        customer_id, standing.subscriptions, lambda version: ctx.catalogs.version(ctx.env, version), ctx.now
     )

@@ -68,10 +68,12 @@ def remember(ctx: Context, customer_id: str, method: PaymentMethod) -> None:
     """Make `method` the customer's default, noting the fact once. What is in dunning is tried with it at once."""
 
     def decide() -> None:
-        account, subscriptions = ctx.store.standing(ctx.env, customer_id)
+        standing = ctx.store.standing(ctx.env, customer_id)
+        account = standing.account
         assert account is not None
         if account.payment_method != method:
-            decisions.commit(ctx, customer_id, attached(account, method, subscriptions, ctx.now))
+            decision = attached(account, method, standing.subscriptions, ctx.now)
+            decisions.commit(ctx, customer_id, decision)
 
     deciding(decide)
 

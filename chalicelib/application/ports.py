@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from chalicelib.application.records import Key
+from chalicelib.application.records import CustomerStanding, Key
 from chalicelib.domain.catalog import Catalog
-from chalicelib.domain.customer import Account, Customer, PaymentMethod
+from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.payment import Attempt, ChargeResult
 from chalicelib.domain.schedule import DueKind
-from chalicelib.domain.subscription import Subscription
 
 T = TypeVar("T")
 
@@ -68,8 +67,8 @@ class Store(Protocol):
         """A customer's records of one type in key order (one consistent Query); `after` is a sort key suffix."""
         ...
 
-    def standing(self, env: str, customer: str) -> tuple[Account | None, list[Subscription]]:
-        """A customer's account and subscriptions in one consistent Query; (None, []) when there is none."""
+    def standing(self, env: str, customer: str) -> CustomerStanding:
+        """A customer's account, subscriptions and usage in one consistent Query."""
         ...
 
     def commit(self, env: str, *records: Any, delete: Sequence[Key[Any]] = ()) -> None:

@@ -18,9 +18,11 @@ from chalicelib.domain.customer import Account, Claim, Customer, Lead, Member
 from chalicelib.domain.environment import Environment, shard_count
 from chalicelib.domain.invoice import Invoice, invoice_of_payment
 from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.meter import UsageEvent
 from chalicelib.domain.payment import Payment
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.usage import Usage
 
 T = TypeVar("T")
 
@@ -54,23 +56,33 @@ LAYOUTS: dict[type[Any], Layout] = {
     CheckoutSession: Layout("C#", lambda record: ids.own_token(record.id)),
     SignupSession: Layout("G#", lambda record: ids.own_token(record.id), listed="signups"),
     Lead: Layout("D#", lambda record: ids.own_token(record.id), listed="leads"),
+    Usage: Layout("0M#", lambda record: ids.own_token(record.id)),
+    UsageEvent: Layout("E#", lambda record: event_suffix(record.id)),
     JournalEntry: Layout("L#", lambda record: journal_suffix(record)),
 }
 
 
 STANDING = "0"
-"""What account and subscriptions begin with, so that one Query reads a customer's standing."""
+"""What account, subscriptions and usage begin with, so that one Query reads a customer's standing."""
 
 
-def standing_of(records: Iterable[Any]) -> tuple[Account | None, list[Subscription]]:
-    """(account, subscriptions) out of the records whose keys begin with STANDING."""
-    account, subscriptions = None, []
-    for record in records:
-        if isinstance(record, Account):
-            account = record
-        else:
-            subscriptions.append(record)
-    return account, subscriptions
+@dataclass(frozen=True, slots=True)
+class CustomerStanding:
+    """What decides on a customer's access; `account` is None where there is no such customer."""
+
+    account: Account | None
+    subscriptions: tuple[Subscription, ...] = ()
+    usage: tuple[Usage, ...] = ()
+
+
+def standing_of(records: Iterable[Any]) -> CustomerStanding:
+    """The standing out of the records whose keys begin with STANDING."""
+    found = list(records)
+    return CustomerStanding(
+        next((record for record in found if isinstance(record, Account)), None),
+        tuple(record for record in found if isinstance(record, Subscription)),
+        tuple(record for record in found if isinstance(record, Usage)),
+    )
 
 
 def partition(env: str, customer: str) -> str:
@@ -81,6 +93,11 @@ def partition(env: str, customer: str) -> str:
 def journal_suffix(entry: JournalEntry) -> str:
     """Entries sort by business time, then by the id of their decision."""
     return f"{entry.at.isoformat(timespec='microseconds')}#{ids.own_token(entry.id)}"
+
+
+def event_suffix(event: str) -> str:
+    """A usage event's id is the caller's: any text, of any length that the edge lets in."""
+    return hashlib.sha256(event.encode()).hexdigest()[:32]
 
 
 def account_key(env: str, customer: str) -> Key[Account]:

@@ -86,7 +86,7 @@ def win_back(ctx: Context, subscription_id: str) -> None:
         subscription = _due_subscription(ctx, subscription_id, DueKind.WIN_BACK)
         if subscription is None:
             return
-        others = ctx.store.standing(ctx.env, subscription.customer_id)[1]
+        others = ctx.store.standing(ctx.env, subscription.customer_id).subscriptions
         decisions.commit(ctx, subscription.customer_id, renewal.win_back(subscription, others))
 
     deciding(decide)

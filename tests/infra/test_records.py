@@ -51,6 +51,8 @@ class TestKeys:
         "Subscription": (f"live#{TOKEN}", "0S#"),
         "Invoice": (f"live#{TOKEN}", "I#"),
         "Payment": (f"live#{TOKEN}", "Y#"),
+        "Usage": (f"live#{TOKEN}", "0M#"),
+        "UsageEvent": (f"live#{TOKEN}", "E#7b409f932d2c88e97f0c17676c8420d3"),
         "JournalEntry": (f"live#{TOKEN}", "L#2026-03-01T09:30:12.123456+00:00#"),
         "CheckoutSession": (f"live#{TOKEN}", "C#"),
         "Member": (f"live#{TOKEN}", "M#"),

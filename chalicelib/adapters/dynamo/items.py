@@ -21,6 +21,7 @@ from chalicelib.domain.environment import Environment
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.usage import Usage
 
 Item = dict[str, dict[str, Any]]
 
@@ -28,6 +29,7 @@ TYPES: dict[str, type[Any]] = {type_.__name__: type_ for type_ in (*LAYOUTS, Env
 PLAIN: dict[type[Any], frozenset[str]] = {
     Subscription: frozenset({"status", "currency", "mrr"}),
     Invoice: frozenset({"status", "number", "currency", "total", "amount_paid", "collect_at"}),
+    Usage: frozenset({"meter"}),
     JournalEntry: frozenset({"cause", "schema"}),
     Catalog: frozenset({"version", "default_currency"}),
 }

@@ -20,13 +20,12 @@ from chalicelib.application.ports import DueRow, Page, VersionConflict
 from chalicelib.application.records import (
     LAYOUTS,
     STANDING,
+    CustomerStanding,
     Key,
     due_partition,
     partition,
     standing_of,
 )
-from chalicelib.domain.customer import Account
-from chalicelib.domain.subscription import Subscription
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -87,7 +86,7 @@ class DynamoStore:
             request["ExclusiveStartKey"] = {"pk": {"S": pk}, "sk": {"S": prefix + after}}
         return [record_of(item) for item in self._query(request, limit)]
 
-    def standing(self, env: str, customer: str) -> tuple[Account | None, list[Subscription]]:
+    def standing(self, env: str, customer: str) -> CustomerStanding:
         request = _beginning(partition(env, customer), STANDING)
         return standing_of(record_of(item) for item in self._query(request, None))
 

@@ -25,6 +25,7 @@ from chalicelib.application.ports import DueRow, Page, VersionConflict
 from chalicelib.application.records import (
     LAYOUTS,
     STANDING,
+    CustomerStanding,
     Key,
     due_entry,
     due_partition,
@@ -32,9 +33,7 @@ from chalicelib.application.records import (
     partition,
     standing_of,
 )
-from chalicelib.domain.customer import Account
 from chalicelib.domain.journal import JournalEntry
-from chalicelib.domain.subscription import Subscription
 
 T = TypeVar("T")
 Address = tuple[str, str]
@@ -89,7 +88,7 @@ class MemoryStore:
             sort_keys = [sk for sk in sort_keys if (sk < bound if newest_first else sk > bound)]
         return [siblings[sk] for sk in sort_keys[:limit]]
 
-    def standing(self, env: str, customer: str) -> tuple[Account | None, list[Subscription]]:
+    def standing(self, env: str, customer: str) -> CustomerStanding:
         with self._lock:
             siblings = dict(self._partitions.get(partition(env, customer), {}))
         return standing_of(siblings[sk] for sk in sorted(siblings) if sk.startswith(STANDING))
