@@ -5,42 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from chalicelib.domain import ids
+from chalicelib.domain.adjustments import adjusted
 from chalicelib.domain.calendar import Period, add_days, next_day_start
 from chalicelib.domain.catalog import Party
 from chalicelib.domain.customer import Account, CollectionMethod, Credit, Customer
+from chalicelib.domain.discount import Redemption
 from chalicelib.domain.invoice import Cause, Invoice, InvoiceStatus, Line, invoice_id
 from chalicelib.domain.journal import Fact, LedgerAccount, Posting
-from chalicelib.domain.money import round_half_away
-from chalicelib.domain.pricing import rate
-from chalicelib.domain.proration import Granularity, Parts, parts_of
+from chalicelib.domain.line_items import WHOLE, lines_of
+from chalicelib.domain.proration import Granularity, parts_of
 from chalicelib.domain.subscription import Item, Subscription
-
-WHOLE = Parts(1, 1)
+from chalicelib.domain.tax import NO_TAX, TaxTerms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Occasion:
     """Everything an invoice needs that is not in the subscription: when, for whom, from whom.
 
-    `minimum` is the smallest amount (minor units) the processor charges in the invoice's currency.
+    `minimum` is the smallest amount (minor units) the processor charges in the invoice's currency; `redemptions`
+    the coupons in their order, `tax` how the customer's lines are taxed.
     """
 
     now: datetime
     customer: Customer
     seller: Party
     minimum: int = 0
+    redemptions: tuple[Redemption, ...] = ()
+    tax: TaxTerms = NO_TAX
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """An invoice just opened, with the account it passed through and its side of the journal."""
+    """An invoice just opened, with the account it passed through and its side of the journal. `redemptions` are
+    the coupons as they stand after it.
+    """
 
     account: Account
     invoice: Invoice
     facts: tuple[Fact, ...]
     postings: tuple[Posting, ...]
+    redemptions: tuple[Redemption, ...] = ()
 
 
 def recurring_lines(
@@ -48,7 +55,7 @@ def recurring_lines(
 ) -> tuple[Line, ...]:
     """One line per priced item for `period`, a share of the `full` period when it is a stub."""
     parts = WHOLE if period == full else parts_of(full, period, zone, granularity)
-    return tuple(_line(item, period, parts) for item in items if item.price is not None)
+    return tuple(line for item in items for line in lines_of(item, period, parts, granularity))
 
 
 def open_invoice(
@@ -61,22 +68,20 @@ def open_invoice(
     occasion: Occasion,
     activates: bool = False,
 ) -> Opened:
-    """The open invoice with its number, after account credit (oldest first) and carried debits.
+    """The open invoice with its number, after coupons, tax, account credit (oldest first) and carried debits.
 
-    What is left below the processor's minimum is carried to the next invoice; nothing left makes it paid.
+    Lines that give back more than the others charge turn the rest into account credit. What is left below the
+    processor's minimum is carried to the next invoice; nothing left makes it paid.
     Pure: the id follows from subscription and cause, so drawing it up twice is the same invoice.
     """
-    account = replace(account, invoices=account.invoices + 1)
-    total = sum(line.total for line in lines)
-    account, applied, carried_in = _use_credit(account, total, subscription.currency)
-    identity = invoice_id(subscription.id, cause)
-    due = total - applied + carried_in
+    identity, account = invoice_id(subscription.id, cause), replace(account, invoices=account.invoices + 1)
+    start = period.start if period is not None else occasion.now
+    final = adjusted(
+        lines, occasion.redemptions, currency=subscription.currency, period_start=start, tax=occasion.tax
+    )
+    account, sums = _sums(subscription, account, final.lines, occasion, identity)
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
-    carried_out = due if automatic and 0 < due < occasion.minimum else 0
-    if carried_out:
-        debit = Credit(-carried_out, subscription.currency, occasion.now, identity)
-        account = replace(account, credits=(*account.credits, debit))
-    paid = due == carried_out
+    paid = sums.due == sums.carried_out
     invoice = Invoice(
         id=identity,
         customer_id=subscription.customer_id,
@@ -92,13 +97,14 @@ def open_invoice(
         terms=subscription.terms,
         seller=occasion.seller,
         buyer=occasion.customer.party(),
-        lines=lines,
+        lines=final.lines,
         period=period,
-        total=total,
-        tax=sum(line.tax for line in lines),
-        credit_applied=applied,
-        carried_in=carried_in,
-        carried_out=carried_out,
+        total=sums.total,
+        tax=sum(line.tax for line in final.lines),
+        credit_applied=sums.applied,
+        carried_in=sums.carried_in,
+        carried_out=sums.carried_out,
+        credit_granted=sums.granted,
         overdue_at=None if paid or automatic else _overdue_at(subscription, occasion.now),
         activates=activates,
         paid_at=occasion.now if paid else None,
@@ -106,7 +112,13 @@ def open_invoice(
     facts = [_opened_fact(invoice)]
     if paid:
         facts.append(paid_fact(invoice))
-    return Opened(account=account, invoice=invoice, facts=tuple(facts), postings=opening_postings(invoice))
+    return Opened(
+        account=account,
+        invoice=invoice,
+        facts=tuple(facts),
+        postings=opening_postings(invoice),
+        redemptions=final.redemptions,
+    )
 
 
 def void(invoice: Invoice, account: Account, now: datetime) -> Opened:
@@ -119,6 +131,8 @@ def void(invoice: Invoice, account: Account, now: datetime) -> Opened:
         credits += (Credit(invoice.credit_applied, currency, now, f"void {invoice.number}"),)
     if invoice.carried_in:
         credits += (Credit(-invoice.carried_in, currency, now, f"void {invoice.number}"),)
+    if invoice.credit_granted:
+        credits += (Credit(-invoice.credit_granted, currency, now, f"void {invoice.number}"),)
     voided = replace(invoice, status=InvoiceStatus.VOID, collect_at=None, overdue_at=None, closed_at=now)
     return Opened(
         account=replace(account, credits=credits),
@@ -129,14 +143,16 @@ def void(invoice: Invoice, account: Account, now: datetime) -> Opened:
 
 
 def opening_postings(invoice: Invoice) -> tuple[Posting, ...]:
-    """Receivable against revenue and tax; credit and carried debits move between credit and receivable."""
+    """Receivable against revenue and tax; credit and carried debits move between credit and receivable, and what
+    the lines give back beyond what they charge becomes credit.
+    """
     currency = invoice.currency
     moved = invoice.credit_applied - invoice.carried_in + invoice.carried_out
     return (
         Posting(LedgerAccount.RECEIVABLE, invoice.total - moved, currency),
-        Posting(LedgerAccount.REVENUE, invoice.tax - invoice.total, currency),
+        Posting(LedgerAccount.REVENUE, invoice.tax - invoice.total + invoice.credit_granted, currency),
         Posting(LedgerAccount.TAX, -invoice.tax, currency),
-        Posting(LedgerAccount.CUSTOMER_CREDIT, moved, currency),
+        Posting(LedgerAccount.CUSTOMER_CREDIT, moved - invoice.credit_granted, currency),
     )
 
 
@@ -171,28 +187,34 @@ def _opened_fact(invoice: Invoice) -> Fact:
     return Fact("invoice.opened", invoice.id, {**invoice_data(invoice), **more})
 
 
-def _line(item: Item, period: Period, parts: Parts) -> Line:
-    assert item.price is not None
-    rated = rate(item.price.rate, item.quantity)
-    return Line(
-        id=f"{item.id}:{period.start.date().isoformat()}",
-        kind="recurring",
-        description=_sentence(item, parts),
-        product=item.product,
-        price_id=item.price.id,
-        model=item.price.rate.model,
-        quantity=item.quantity,
-        steps=rated.steps,
-        numerator=parts.numerator,
-        denominator=parts.denominator,
-        period=period,
-        amount=round_half_away(rated.amount * parts.share),
+class _Sums(NamedTuple):
+    total: int
+    granted: int
+    applied: int
+    carried_in: int
+    due: int
+    """Before what is carried to the next invoice."""
+    carried_out: int
+
+
+def _sums(
+    subscription: Subscription, account: Account, lines: Iterable[Line], occasion: Occasion, invoice: str
+) -> tuple[Account, _Sums]:
+    """The account after the invoice has passed through it, and what came of that."""
+    currency = subscription.currency
+    balance = sum(line.total for line in lines)
+    granted = max(0, -balance)
+    total = balance + granted
+    account, applied, carried_in = _use_credit(account, total, currency)
+    due = total - applied + carried_in
+    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    carried_out = due if automatic and 0 < due < occasion.minimum else 0
+    left = tuple(
+        Credit(amount, currency, occasion.now, invoice) for amount in (-carried_out, granted) if amount
     )
-
-
-def _sentence(item: Item, parts: Parts) -> str:
-    text = item.name if item.quantity == 1 else f"{item.name} × {item.quantity}"
-    return text if parts == WHOLE else f"{text}, {parts.numerator} of {parts.denominator} days"
+    if left:
+        account = replace(account, credits=account.credits + left)
+    return account, _Sums(total, granted, applied, carried_in, due, carried_out)
 
 
 def _use_credit(account: Account, total: int, currency: str) -> tuple[Account, int, int]:

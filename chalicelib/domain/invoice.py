@@ -129,9 +129,10 @@ class Line:
 class Invoice:
     """From `open` on, lines and totals never change. Amounts are minor units of `currency`.
 
-    total = Σ line totals; amount_due = total − credit_applied + carried_in − carried_out, where the carried
-    amounts move what is too small to charge to the next invoice. `collect_at` is when the next attempt (or
-    look-up) falls due, None when nothing is to be collected automatically.
+    total = Σ line totals + credit_granted, so never negative: lines that give back more than the others charge turn
+    the rest into account credit. amount_due = total − credit_applied + carried_in − carried_out, where the carried
+    amounts move what is too small to charge to the next invoice. `collect_at` is when the next attempt (or look-up)
+    falls due, None when nothing is to be collected automatically.
     """
 
     id: str
@@ -166,6 +167,8 @@ class Invoice:
     checkout_id: str | None = None
     credited: int = 0
     """Given up with credit before it was paid: time that was not served."""
+    credit_granted: int = 0
+    """What its lines give back beyond what they charge: account credit."""
     paid_at: datetime | None = None
     closed_at: datetime | None = None
     version: int = 0
