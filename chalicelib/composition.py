@@ -33,6 +33,11 @@ TIME_LEFT: ContextVar[Callable[[], float]] = ContextVar("time_left", default=lam
 """Seconds until the present invocation is cut off: jobs set it, an HTTP request has API Gateway's patience."""
 IN_BACKGROUND: ContextVar[bool] = ContextVar("in_background", default=False)
 """Whether the present work can wait: something brings it back. Jobs say so; a person who asks cannot wait."""
+CORRELATION: ContextVar[str] = ContextVar("correlation", default="")
+"""The id of the request or invocation that everything here follows from; it travels with every message, as this
+attribute.
+"""
+CORRELATION_ATTRIBUTE = "correlation_id"
 LONGEST_WAIT_SECONDS = 10.0
 """For leave to call the processor; the due row of what waited longer brings it back."""
 SECONDS_FOR_A_CALL = 7.0
@@ -177,6 +182,7 @@ class Services:
             notices=self.settings.webhook_queue_url,
             mail=self.settings.mail_queue_url,
             clock=self.settings.clock_queue_url,
+            correlation=(CORRELATION_ATTRIBUTE, CORRELATION.get),
         )
 
     @cached_property

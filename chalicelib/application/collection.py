@@ -35,6 +35,8 @@ def collect(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoi
     result = _ask(ctx, invoice, attempt)
     if result is None:
         return _collect_anew(ctx, invoice, subscription)
+    if result.outcome is Outcome.UNKNOWN and ctx.unknown is not None:
+        ctx.unknown.append(ctx.machine_now - attempt.written_at)
     return settle(ctx, invoice, subscription, result)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from chalicelib.application.ports import Catalogs, Gateway, Queues, Store, VersionConflict
@@ -63,6 +63,8 @@ class Context:
     request_print: str = ""
     tally: Counter[str] | None = None
     """Counts the facts committed in this context, by type, where somebody wants to know."""
+    unknown: list[timedelta] | None = None
+    """Collects the ages of attempts that were asked about and still have no outcome, where somebody wants to know."""
 
     @property
     def store(self) -> Store:

@@ -27,5 +27,11 @@ _WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
 
 def perform(ctx: Context, row: DueRow) -> None:
     """Do what the row's subject wants at `ctx.now`. Safe to repeat: the subject decides, the row only hints."""
-    prefix, use_case = _WORK[row.kind]
-    use_case(ctx, subject_id(prefix, row.pk, row.sk))
+    _, use_case = _WORK[row.kind]
+    use_case(ctx, subject_of(row))
+
+
+def subject_of(row: DueRow) -> str:
+    """The id of what the row leads to."""
+    prefix, _ = _WORK[row.kind]
+    return subject_id(prefix, row.pk, row.sk)
