@@ -8,9 +8,12 @@ from typing import Any
 from chalicelib.application.ports import Letter
 from chalicelib.domain.collection import NO_METHOD
 from chalicelib.domain.customer import CollectionMethod
+from chalicelib.domain.dunning_mail import LETTER_DUE
+from chalicelib.domain.dunning_policy import StageMail
 from chalicelib.domain.journal import Fact, JournalEntry
 
 _BY_REASON = {"payment_failed": "canceled_unpaid", "trial_lapsed": "trial_lapsed"}
+_ENDS_OF_DUNNING = {"subscription.unpaid": "unpaid", "subscription.fell_back": "fell_back"}
 _SIMPLE = {
     "payment.recorded": "payment_received",
     "payment.refunded": "refund",
@@ -24,6 +27,7 @@ _SIMPLE = {
     "subscription.trial_started": "trial_started",
     "subscription.trial_lapsed": "trial_fallen_back",
     "subscription.activated": "welcome",
+    "subscription.grace_ended": "grace_ended",
 }
 """Facts that have their own letter when nothing weightier happened in the same decision, weightiest first."""
 
@@ -32,18 +36,27 @@ def letter_of(env: str, entry: JournalEntry) -> Letter | None:
     """The letter that the entry calls for. Its id is the entry's, so it goes out once; it says what the facts
     say, as of the entry's time, and whoever writes it looks the customer up.
     """
-    facts = {fact.type: fact for fact in entry.facts}
+    facts = {fact.type: fact for fact in map(_let_go, entry.facts)}
+    if any("mail_at" in fact.data for fact in facts.values()):
+        return None  # held until the end of quiet hours
     chosen = _chosen(facts)
     if chosen is None:
         return None
     template, data = chosen
+    if data.get("mail") == StageMail.NONE:
+        return None
     return Letter(
         id=entry.id,
         env=env,
         customer_id=entry.customer_id,
         template=template,
-        data={**data, "happened_at": entry.at.isoformat()},
+        data={"happened_at": entry.at.isoformat(), **data},
     )
+
+
+def _let_go(fact: Fact) -> Fact:
+    """What a letter that was held is about; any other fact as it is."""
+    return Fact(fact.data["about"], fact.subject, fact.data) if fact.type == LETTER_DUE else fact
 
 
 def _chosen(facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Any]] | None:
@@ -55,6 +68,9 @@ def _chosen(facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Any]] | None:
     if canceled is not None:
         reason = str(canceled.data["reason"])
         return _BY_REASON.get(reason, "canceled"), {"subscription": canceled.subject, **canceled.data}
+    for type_, letter in _ENDS_OF_DUNNING.items():
+        if type_ in facts and "mail" in facts[type_].data:
+            return letter, facts[type_].data
     failed = facts.get("payment.failed")
     if failed is not None:
         return _failed(failed)
@@ -70,5 +86,8 @@ def _failed(failed: Fact) -> tuple[str, Mapping[str, Any]] | None:
     """Only where it is tried again: the first payment's failure was seen by whoever made it."""
     if failed.data.get("next_attempt_at") is None:
         return None
+    tone = failed.data.get("mail", StageMail.REMINDER)
+    if tone in (StageMail.URGENT, StageMail.FINAL):
+        return f"payment_{tone}", failed.data
     letter = "payment_missing" if failed.data["decline_code"] == NO_METHOD.code else "payment_failed"
     return letter, failed.data

@@ -21,7 +21,16 @@ from chalicelib.domain.subscription import Status, Subscription
 LEASE = timedelta(seconds=60)
 KEPT = timedelta(days=60)
 """How long a sent letter is remembered: longer than a message or a stream record can come back."""
-_ABOUT_OPEN_INVOICE = {"payment_failed", "payment_missing", "invoice", "invoice_overdue"}
+_ABOUT_OPEN_INVOICE = {
+    "payment_failed",
+    "payment_missing",
+    "payment_urgent",
+    "payment_final",
+    "invoice",
+    "invoice_overdue",
+    "unpaid",
+    "grace_ended",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

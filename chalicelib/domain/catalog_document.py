@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 
 from chalicelib.domain.calendar import Interval, IntervalUnit
 from chalicelib.domain.catalog import AddOn, Catalog, Party, Plan, Price, SoldBy, TrialEnd, TrialTerms
-from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline
+from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline, StageMail
 from chalicelib.domain.meter import Aggregation, Meter
 from chalicelib.domain.pricing import PricingModel, Rate
 from chalicelib.domain.proration import Granularity
@@ -52,6 +52,9 @@ class DunningDocument(TypedDict, total=False):
     grace_days: int | None
     end: str
     free_plan: str | None
+    mails: Sequence[str]
+    end_mail: bool
+    grace_mail: bool
 
 
 class ProductDocument(TypedDict, total=False):
@@ -161,6 +164,9 @@ def build_policy(document: DunningDocument) -> DunningPolicy:
         grace_days=document.get("grace_days"),
         end=EndState(document.get("end", usual.end)),
         free_plan=document.get("free_plan"),
+        mails=tuple(StageMail(mail) for mail in document.get("mails", ())),
+        end_mail=document.get("end_mail", usual.end_mail),
+        grace_mail=document.get("grace_mail", usual.grace_mail),
     )
 
 
@@ -173,6 +179,9 @@ def _written_policy(policy: DunningPolicy) -> dict[str, Any]:
         "grace_days": policy.grace_days,
         "end": str(policy.end),
         "free_plan": policy.free_plan,
+        "mails": [str(mail) for mail in policy.mails],
+        "end_mail": policy.end_mail,
+        "grace_mail": policy.grace_mail,
     }
 
 

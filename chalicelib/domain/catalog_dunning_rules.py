@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from chalicelib.domain.catalog_document import DunningDocument
-from chalicelib.domain.dunning_policy import EndState
+from chalicelib.domain.dunning_policy import DunningPolicy, EndState
 from chalicelib.domain.errors import Problem
 
 MOST_ATTEMPTS: Final = 8
@@ -18,7 +18,7 @@ HOURS: Final = range(24)
 
 def dunning_problems(document: DunningDocument, path: str, free: set[str]) -> Iterator[Problem]:
     """Every breach; `free` are the ids of the catalog's free plans."""
-    days = tuple(document.get("days", (0,)))
+    days = tuple(document.get("days", DunningPolicy().days))
     if not days or days[0] != 0 or any(a >= b for a, b in pairwise(days)):
         yield Problem(
             f"{path}.days", "days count up from 0, the first failure", "for example [0, 2, 7, 14, 21]"
@@ -36,7 +36,24 @@ def dunning_problems(document: DunningDocument, path: str, free: set[str]) -> It
     grace = document.get("grace_days")
     if grace is not None and grace < 0:
         yield Problem(f"{path}.grace_days", "days of grace cannot be negative", "use 0 or more, or null")
+    yield from _mails(document, path, len(days))
     yield from _end(document, path, free)
+
+
+def _mails(document: DunningDocument, path: str, attempts: int) -> Iterator[Problem]:
+    mails = document.get("mails", ())
+    if mails and len(mails) != attempts - 1:
+        yield Problem(
+            f"{path}.mails",
+            f"there are {attempts} attempts and {len(mails)} letters: one goes out after each attempt but the last",
+            f"list {attempts - 1}, with none where there is to be no letter; or leave mails out",
+        )
+    if document.get("grace_mail") and document.get("grace_days") is None:
+        yield Problem(
+            f"{path}.grace_mail",
+            "without grace_days no grace ends that could be written about",
+            "set grace_days",
+        )
 
 
 def _end(document: DunningDocument, path: str, free: set[str]) -> Iterator[Problem]:

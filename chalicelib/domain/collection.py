@@ -9,6 +9,7 @@ from chalicelib.domain import dunning
 from chalicelib.domain.billing import invoice_data, paid_fact
 from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.dunning_mail import addressed
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, attempt_key, payment_id
 from chalicelib.domain.journal import Fact, LedgerAccount, Posting
@@ -172,11 +173,14 @@ def _declined(
         return _given_up(decision, refused, (), at.business) if dunning.has_ended(subscription) else decision
     run = subscription.dunning
     if run is not None and invoice.id not in run.invoices:
-        return _joined(decision, refused, dunning.joined(subscription, _by_age(invoice, waiting)), run.next_at)
+        joined = dunning.joined(subscription, _by_age(invoice, waiting))
+        decision = _joined(decision, refused, joined, run.next_at)
+        return addressed(decision, subscription, run.policy, decline, at.business)
     verdict = dunning.declined(subscription, invoice.id, decline, at.business, rules)
     after, movements = moved(verdict.subscription, decision.cause)
     failed = _failed_fact(refused, done, decline, after.dunning.next_at if after.dunning else None)
     decision = replace(decision, subscription=after, facts=(failed, *verdict.facts), movements=movements)
+    decision = addressed(decision, subscription, rules.policy, decline, at.business)
     return _given_up(decision, refused, waiting, at.business) if verdict.gives_up else decision
 
 

@@ -123,7 +123,7 @@ def with_grace(subscription: Subscription, until: datetime) -> tuple[Subscriptio
     if run is None:
         raise InvalidStateError("nothing is in arrears", subscription=subscription.id)
     data = {"until": until.isoformat(), "before": run.grace_until.isoformat() if run.grace_until else None}
-    extended = replace(subscription, dunning=replace(run, grace_until=until))
+    extended = replace(subscription, dunning=replace(run, grace_until=until, grace_ended=False))
     return extended, (Fact("subscription.grace_extended", subscription.id, data),)
 
 

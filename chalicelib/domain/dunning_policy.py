@@ -27,11 +27,23 @@ class EndState(StrEnum):
     FREE_PLAN = "free_plan"
 
 
+class StageMail(StrEnum):
+    """The letter after a failed attempt that is not the last: how it sounds, or none at all."""
+
+    NONE = "none"
+    REMINDER = "reminder"
+    URGENT = "urgent"
+    FINAL = "final"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DunningPolicy:
     """`days`: attempts counted from the first failure, the first of them 0. `quiet_from`, `quiet_until`: hours of the
     customer's day (0–23) in which nothing is tried or mailed; equal means none. `grace_days`: access is kept so
     long after the first failure, None for the whole run. `free_plan` names the plan of END FREE_PLAN.
+
+    `mails`: the letter after each failed attempt but the last, in the order of `days`; empty for a reminder after
+    each. `end_mail`: whether the end is written about; `grace_mail`: whether the end of the grace is.
     """
 
     days: tuple[int, ...] = (0, 2, 7, 14, 21)
@@ -41,6 +53,9 @@ class DunningPolicy:
     grace_days: int | None = None
     end: EndState = EndState.CANCEL
     free_plan: str | None = None
+    mails: tuple[StageMail, ...] = ()
+    end_mail: bool = True
+    grace_mail: bool = False
 
     @property
     def last_step(self) -> int:
@@ -63,6 +78,14 @@ class DunningPolicy:
         """The first step whose time has not come, or the last."""
         coming = (s for s in range(len(self.days)) if self.attempt_at(started_at, s, zone) > now)
         return next(coming, self.last_step)
+
+    def mail_after(self, started_at: datetime, now: datetime, zone: str, *, skips: bool) -> StageMail:
+        """The letter of the last day that has come, whether it was tried then or between the days. A decline that
+        `skips` to the last day takes the last letter before the end: no other will follow.
+        """
+        come = [s for s in range(len(self.days)) if self.attempt_at(started_at, s, zone) <= now]
+        stage = len(self.mails) - 1 if skips else min(len(come), len(self.mails)) - 1
+        return self.mails[max(stage, 0)] if self.mails else StageMail.REMINDER
 
     def grace_until(self, started_at: datetime, zone: str) -> datetime | None:
         return None if self.grace_days is None else add_days(started_at, self.grace_days, zone)

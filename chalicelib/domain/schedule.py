@@ -14,7 +14,7 @@ from functools import singledispatch
 from chalicelib.domain.calendar import add_days, day_start, local_day
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus, SignupSession, SignupStatus
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
-from chalicelib.domain.subscription import Status, Subscription, Trial
+from chalicelib.domain.subscription import DunningRun, Status, Subscription, Trial
 
 REMINDER_DAYS = (3, 1, 0)
 
@@ -25,6 +25,8 @@ class DueKind(StrEnum):
     CHECKOUT = "checkout"
     COLLECT = "collect"
     DUNNING = "dunning"
+    GRACE_END = "grace_end"
+    LETTER = "letter"
     TRIAL_REMINDER = "trial_reminder"
     CANCELLATION = "cancellation"
     TRIAL_END = "trial_end"
@@ -58,7 +60,10 @@ def next_due(thing: object) -> Due | None:
 
 @next_due.register
 def _(subscription: Subscription) -> Due | None:
-    return min(_subscription_dues(subscription), key=lambda due: due.rank, default=None)
+    dues = list(_subscription_dues(subscription))
+    if subscription.letter is not None:
+        dues.append(Due(subscription.letter.at, DueKind.LETTER))
+    return min(dues, key=lambda due: due.rank, default=None)
 
 
 @next_due.register
@@ -116,7 +121,14 @@ def _subscription_dues(subscription: Subscription) -> Iterator[Due]:
         if reminder is not None:
             yield Due(reminder[1], DueKind.TRIAL_REMINDER)
         return
-    if subscription.dunning is not None and subscription.dunning.next_at is not None:
-        yield Due(subscription.dunning.next_at, DueKind.DUNNING)
+    if subscription.dunning is not None:
+        yield from _dunning_dues(subscription.dunning, subscription.status)
     if subscription.period is not None and subscription.status in (Status.ACTIVE, Status.PAST_DUE):
         yield Due(subscription.period.end, DueKind.RENEWAL)
+
+
+def _dunning_dues(run: DunningRun, status: Status) -> Iterator[Due]:
+    if run.next_at is not None:
+        yield Due(run.next_at, DueKind.DUNNING)
+    if run.grace_until is not None and not run.grace_ended and status is Status.PAST_DUE:
+        yield Due(run.grace_until, DueKind.GRACE_END)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from chalicelib.domain.calendar import Interval, Period
 from chalicelib.domain.catalog import Price, TrialEnd
@@ -147,7 +149,8 @@ class DunningRun:
     """Collecting after a decline: the step days count from `started_at`; oldest invoice first.
 
     `step` is the next scheduled try of the policy that was in force at the start. `next_at` None: the run waits for
-    an outcome or for the customer, not for the clock. `grace_until`: how long access is kept, None to the end.
+    an outcome or for the customer, not for the clock. `grace_until`: how long access is kept, None to the end;
+    `grace_ended` once its end was noted.
     """
 
     started_at: datetime
@@ -156,6 +159,16 @@ class DunningRun:
     next_at: datetime | None = None
     policy: DunningPolicy = DunningPolicy()
     grace_until: datetime | None = None
+    grace_ended: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldLetter:
+    """A letter about arrears that waits until `at`, the end of quiet hours: the fact that it is about."""
+
+    at: datetime
+    type: str
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,6 +205,7 @@ class Subscription:
     release_at: datetime | None = None
     win_back_at: datetime | None = None
     """When one that has ended is asked back, once; None after that, and where nobody is asked."""
+    letter: HeldLetter | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     mrr: int = 0

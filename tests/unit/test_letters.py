@@ -53,6 +53,9 @@ def letter(*facts: Fact) -> Letter | None:
     return found
 
 
+FAILED = {"decline_code": "insufficient_funds", "decline_kind": "soft", "mail": "reminder"}
+FREE = {"plan": "free", "plan_name": "Free"}
+GRACE = {"grace_until": "2026-02-04T10:00:00+00:00"}
 NEXT = {"next_attempt_at": "2026-02-02T10:00:00+00:00"}
 SENT = {"collection_method": "send_invoice"}
 CHARGED = {"collection_method": "charge_automatically"}
@@ -72,6 +75,26 @@ TABLE: list[tuple[tuple[Fact, ...], str | None]] = [
     ((fact("payment.failed", **NEXT), fact("subscription.past_due")), "payment_failed"),
     ((fact("payment.failed", **NEXT, decline_code="no_payment_method"),), "payment_missing"),
     ((fact("payment.failed"),), None),
+    ((fact("payment.failed", **NEXT, mail="reminder"),), "payment_failed"),
+    ((fact("payment.failed", **NEXT, mail="urgent"),), "payment_urgent"),
+    ((fact("payment.failed", **NEXT, mail="urgent", decline_code="no_payment_method"),), "payment_urgent"),
+    ((fact("payment.failed", **NEXT, mail="final", decline_kind="hard"),), "payment_final"),
+    ((fact("payment.failed", **NEXT, mail="none"),), None),
+    ((fact("payment.failed", **NEXT, mail="final", mail_at="2026-02-01T07:00:00+00:00"),), None),
+    (
+        (fact("subscription.letter_due", **INVOICE, **FAILED, **NEXT, about="payment.failed"),),
+        "payment_failed",
+    ),
+    ((fact("payment.failed"), fact("subscription.unpaid", **INVOICE, mail="ended")), "unpaid"),
+    ((fact("payment.failed"), fact("subscription.fell_back", **INVOICE, **FREE, mail="ended")), "fell_back"),
+    ((fact("payment.failed"), fact("subscription.unpaid", **INVOICE, mail="none")), None),
+    ((fact("subscription.canceled", reason="payment_failed", mail="none"),), None),
+    (
+        (fact("subscription.letter_due", reason="payment_failed", about="subscription.canceled"),),
+        "canceled_unpaid",
+    ),
+    ((fact("subscription.grace_ended", **GRACE, mail="grace_ended"),), "grace_ended"),
+    ((fact("subscription.grace_ended", **GRACE, mail="none"),), None),
     (
         (
             fact("payment.failed"),

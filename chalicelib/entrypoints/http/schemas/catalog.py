@@ -9,7 +9,7 @@ from pydantic import Field
 from chalicelib.domain.calendar import IntervalUnit
 from chalicelib.domain.catalog import SoldBy, TrialEnd
 from chalicelib.domain.catalog_difference import ChangedObject, ChangeKind
-from chalicelib.domain.dunning_policy import EndState, HardDecline
+from chalicelib.domain.dunning_policy import EndState, HardDecline, StageMail
 from chalicelib.domain.meter import Aggregation
 from chalicelib.domain.pricing import PricingModel
 from chalicelib.domain.proration import Granularity
@@ -79,6 +79,15 @@ class DunningSchema(Schema):
     grace_days: int | None = Field(default=None, description="Access is kept so long; null: for the whole run.")
     end: EndState = EndState.CANCEL
     free_plan: Name | None = None
+    mails: list[StageMail] = Field(
+        default=[],
+        max_length=20,
+        description="The letter after each failed attempt but the last, in the order of days; a hard decline sends"
+        " the last of them. Empty: a reminder after each. Quiet hours hold letters back.",
+        examples=[["reminder", "none", "urgent", "final"]],
+    )
+    end_mail: bool = Field(default=True, description="Whether the end of the run is written about.")
+    grace_mail: bool = Field(default=False, description="Whether the end of the grace is written about.")
 
 
 class ProductSchema(Schema):
