@@ -10,8 +10,8 @@ from chalicelib.adapters.codec import dumps, encode
 from chalicelib.application.ports import DueRow, Letter, ProcessorNotice
 
 BATCH = 10
-MAX_BYTES = 256 * 1024
-"""Of one batch, whatever SQS may take today."""
+MAX_BYTES = 255 * 1024
+"""Of one batch's bodies, whatever SQS may take today; the attributes have the rest."""
 _ATTEMPTS = 4
 _PAUSE = 0.1
 
@@ -23,7 +23,10 @@ class SendError(Exception):
 
 
 class SqsQueues:
-    """`client` is a botocore SQS client; the queues are given by their URLs. `sleep` is for tests."""
+    """`client` is a botocore SQS client; the queues are given by their URLs. `correlation` is the
+    attribute that tells what a message follows from, and who is asked for its value as one is sent. `sleep` is for
+    tests.
+    """
 
     def __init__(
         self,
@@ -33,10 +36,12 @@ class SqsQueues:
         notices: str,
         mail: str,
         clock: str,
+        correlation: tuple[str, Callable[[], str]] = ("", str),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
         self._due, self._notices, self._mail, self._clock = due, notices, mail, clock
+        self._correlation = correlation
         self._sleep = sleep
 
     def due(self, rows: Sequence[DueRow]) -> None:
@@ -66,7 +71,7 @@ class SqsQueues:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self._sleep(_PAUSE * 2**attempt)
-            entries = [{"Id": id_, "MessageBody": body} for id_, body in left.items()]
+            entries = [{"Id": id_, "MessageBody": body, **self._attributes()} for id_, body in left.items()]
             failed = self._client.send_message_batch(QueueUrl=url, Entries=entries).get("Failed", [])
             left = {each["Id"]: left[each["Id"]] for each in failed}
             if not left:
@@ -74,6 +79,12 @@ class SqsQueues:
             if any(each.get("SenderFault") for each in failed):
                 break
         raise SendError(f"{len(left)} messages not sent: {failed[0].get('Code', 'unknown')}")
+
+    def _attributes(self) -> dict[str, Any]:
+        name, ask = self._correlation
+        value = ask()
+        given = {name: {"DataType": "String", "StringValue": value}}
+        return {"MessageAttributes": given} if value else {}
 
 
 def _batches(bodies: Sequence[str]) -> Iterator[list[str]]:

@@ -77,6 +77,14 @@ def apply_missed(
     return read
 
 
+def behind(ops: Ops, machine_now: datetime) -> timedelta:
+    """How long ago the last sweep began that read to the end: an hour, where all is well; nothing before the first."""
+    if ops.get(*_STATE) is None:
+        return timedelta()
+    progress = _progress(ops, machine_now)
+    return machine_now - min(progress.since + OVERLAP, machine_now)
+
+
 def enqueue_left_over(enter: Enter, store: Store, ops: Ops) -> int:
     """Put on the queue what is due in sandboxes at their present clocks; answers how many rows.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
 from chalicelib.application import clock
 from chalicelib.application.context import Context
 from chalicelib.application.ops import Ops
@@ -12,17 +15,27 @@ CAPACITY = 3_000
 """Rows that may wait on the queue: about two minutes of what the processor takes (25 calls a second)."""
 
 
-def enqueue_due(ctx: Context) -> int:
-    """Top the queue up with what is due at `ctx.now`, oldest first; answers how many rows went.
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a tick did: the rows it enqueued, by how much the oldest row is overdue, the advances it woke."""
+
+    rows: tuple[DueRow, ...]
+    lag: timedelta
+    advances: int = 0
+
+
+def enqueue_due(ctx: Context) -> Swept:
+    """Top the queue up with what is due at `ctx.now`, oldest first.
 
     Safe to run twice, late, or never: it keeps no cursor, so what was enqueued and is still due comes again, and
     the record decides what is done. One Query per shard, one count of the queue, one send per ten rows.
     """
     room = CAPACITY - ctx.queues.due_waiting()
-    rows = due_rows(ctx, room) if room > 0 else []
+    due = due_rows(ctx, max(room, 1))
+    rows = due if room > 0 else []
     if rows:
         ctx.queues.due(rows)
-    return len(rows)
+    return Swept(tuple(rows), ctx.now - due[0].at if due else timedelta())
 
 
 def due_rows(ctx: Context, limit: int) -> list[DueRow]:
@@ -43,7 +56,8 @@ def wake_advances(ctx: Context, ops: Ops) -> int:
     return len(forsaken)
 
 
-def tick(ctx: Context, ops: Ops) -> tuple[int, int]:
-    """Both of the above for the live environment; (rows, advances)."""
+def tick(ctx: Context, ops: Ops) -> Swept:
+    """Both of the above for the live environment."""
     assert ctx.env == LIVE
-    return enqueue_due(ctx), wake_advances(ctx, ops)
+    swept = enqueue_due(ctx)
+    return replace(swept, advances=wake_advances(ctx, ops))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ FIELDS = frozenset(
     {
         "request_id", "method", "route", "status", "code", "env", "key_id", "milliseconds", "error", "frames",
         "function", "customer_id", "subscription_id", "invoice_id", "checkout_id", "event_id", "message_id",
-        "advance_id", "kind", "count",
+        "advance_id", "kind", "count", "correlation_id", "subject_id", "sequence",
     }
 )  # fmt: skip
 
@@ -30,6 +32,18 @@ def logger() -> Logger:
 def bind(**fields: Any) -> None:
     """Put these on every line of the present invocation, its copied contexts in pool threads included."""
     logger().thread_safe_append_keys(**_allowed(fields))
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """The same for the block only."""
+    before = dict(logger().thread_safe_get_current_keys())
+    bind(**fields)
+    try:
+        yield
+    finally:
+        logger().thread_safe_clear_keys()
+        logger().thread_safe_append_keys(**before)
 
 
 def log_info(message: str, **fields: Any) -> None:

@@ -16,7 +16,7 @@ from chalice.app import Chalice, Request, Response
 from chalicelib import composition
 from chalicelib.entrypoints.http.problems import internal_problem, problem
 from chalicelib.entrypoints.http.serving import CURRENT, request_id_of
-from chalicelib.entrypoints.log import log_error, log_info
+from chalicelib.entrypoints.log import bound, log_error, log_info
 
 _EVERY_ANSWER = {
     "Cache-Control": "no-store",
@@ -41,6 +41,17 @@ def install(app: Chalice) -> None:
 
 
 def _edge(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Whatever is logged or sent on the way carries the request's id."""
+    request_id = request_id_of(request)
+    correlation = composition.CORRELATION.set(request_id)
+    try:
+        with bound(request_id=request_id):
+            return _answered(request, get_response)
+    finally:
+        composition.CORRELATION.reset(correlation)
+
+
+def _answered(request: Request, get_response: Callable[[Request], Response]) -> Response:
     token = CURRENT.set(request)
     started = perf_counter()
     left = composition.TIME_LEFT.set(lambda: composition.REQUEST_SECONDS - (perf_counter() - started))
@@ -52,7 +63,6 @@ def _edge(request: Request, get_response: Callable[[Request], Response]) -> Resp
     _add_headers(response, request)
     log_info(
         "request",
-        request_id=request_id_of(request),
         method=request.method,
         route=request.path,
         status=response.status_code,
@@ -66,7 +76,6 @@ def unexpected(error: Exception, request: Request) -> Response:
     log_error(
         "unexpected error",
         error,
-        request_id=request_id_of(request),
         method=request.method,
         route=request.path,
     )

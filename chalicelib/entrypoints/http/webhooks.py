@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from chalice.app import Blueprint
 
+from chalicelib.domain.errors import DomainError
 from chalicelib.entrypoints.http.kit import Call, View, endpoint
+from chalicelib.entrypoints.metrics import Metric, emit
 
 bp = Blueprint(__name__)
 
@@ -28,7 +30,12 @@ def receive_stripe(call: Call[None]) -> ReceivedView:
     """The signature over the raw bytes is the credential. One call to the queue; the answer comes before any
     work, and an event that was not queued is not acknowledged.
     """
-    notice = call.services.notice_of(call.raw, call.headers.get("stripe-signature", ""))
+    try:
+        notice = call.services.notice_of(call.raw, call.headers.get("stripe-signature", ""))
+    except DomainError as refusal:
+        if refusal.code == "invalid_signature":
+            emit(call.services, {Metric.WEBHOOKS_REFUSED: [1]})
+        raise
     if notice is not None:
         call.services.queues.notices([notice])
     return ReceivedView(received=notice is not None)

@@ -8,8 +8,9 @@ from chalice.app import Blueprint
 
 from chalicelib.application.mail import send_letter
 from chalicelib.application.ports import Letter
-from chalicelib.entrypoints.jobs.batch import Answer, each_message
+from chalicelib.entrypoints.jobs.batch import Answer, each_message, ids_of
 from chalicelib.entrypoints.jobs.worlds import begin
+from chalicelib.entrypoints.metrics import Metric, emit, once
 
 bp = Blueprint(__name__)
 
@@ -18,11 +19,14 @@ bp = Blueprint(__name__)
 def send_mail(event: Any) -> Answer:
     worlds = begin(event)
     services = worlds.services
-    return each_message(
+    answer = each_message(
         event.to_dict(),
         Letter,
         lambda letter: send_letter(
             worlds.enter(letter.env), services.ops, services.mailer, services.render, letter
         ),
         lane=lambda letter: letter.customer_id,
+        about=lambda letter: {**ids_of(letter), "kind": letter.template, "event_id": letter.id},
     )
+    emit(services, {Metric.MESSAGES_FAILED: once(len(answer["batchItemFailures"]))})
+    return answer

@@ -11,6 +11,7 @@ from chalicelib.application.ports import ProcessorNotice
 from chalicelib.domain.journal import PROCESSOR
 from chalicelib.entrypoints.jobs.worlds import begin
 from chalicelib.entrypoints.log import log_error, log_info
+from chalicelib.entrypoints.metrics import Metric, emit
 
 bp = Blueprint(__name__)
 MARGIN = 30.0
@@ -21,6 +22,8 @@ MARGIN = 30.0
 def reconcile(event: Any) -> None:
     worlds = begin(event, actor=PROCESSOR, can_wait=True)
     services = worlds.services
+    lag = use_cases.behind(services.ops, services.machine_now())
+    emit(services, {Metric.RECONCILE_LAG: [lag.total_seconds()]})
     rows = use_cases.enqueue_left_over(worlds.enter, services.store, services.ops)
     read = use_cases.apply_missed(
         worlds.enter,
@@ -30,6 +33,7 @@ def reconcile(event: Any) -> None:
         time_left=lambda: services.time_left() - MARGIN,
         trouble=_log,
     )
+    emit(services, {Metric.UNKNOWN: worlds.unknown_seconds()})
     log_info("reconciled", count=read + rows)
 
 

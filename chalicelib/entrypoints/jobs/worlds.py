@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
@@ -22,6 +22,7 @@ class Worlds:
 
     services: Services
     actor: Actor = CLOCK
+    _unknown: list[timedelta] = field(default_factory=list)
     _sandboxes: dict[str, Environment] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -34,7 +35,12 @@ class Worlds:
             machine_now=machine_now,
             services=self.services,
             actor=self.actor,
+            unknown=self._unknown if env == LIVE else None,
         )
+
+    def unknown_seconds(self) -> list[float]:
+        """The ages of the live attempts that were asked about in this invocation and have no outcome yet."""
+        return [age.total_seconds() for age in self._unknown]
 
     def _clock(self, env: str, machine_now: datetime) -> datetime:
         with self._lock:
@@ -52,5 +58,7 @@ def begin(event: Any, *, actor: Actor = CLOCK, can_wait: bool = False) -> Worlds
     remaining = getattr(event.context, "get_remaining_time_in_millis", None)
     if remaining is not None:
         composition.TIME_LEFT.set(lambda: remaining() / 1000)
-        bind(request_id=event.context.aws_request_id, function=event.context.function_name)
+        request_id = event.context.aws_request_id
+        composition.CORRELATION.set(request_id)
+        bind(request_id=request_id, correlation_id=request_id, function=event.context.function_name)
     return Worlds(services, actor)
