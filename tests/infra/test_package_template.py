@@ -8,6 +8,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,10 +17,15 @@ from cfnlint.api import lint
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from chalicelib.composition import Services
+from chalicelib.entrypoints import metrics
+from chalicelib.entrypoints.metrics import Metric, emit
+from chalicelib.settings import Settings
 from infra.package.contents import AWS_SERVICES, TOOLS
 from infra.package.template import Overlap, merge_template
 from tests.infra.packaged import Packaged, packaged
 
+ENTRYPOINTS = Path(metrics.__file__).parent
 LIMIT_MEGABYTES = 35
 AARCH64 = 183
 QUEUE_OF = {
@@ -139,7 +145,7 @@ def test_every_queue_has_its_dead_letters_and_their_alarm(package: Packaged, que
     watched = [
         alarm["Dimensions"][0]["Value"]
         for alarm in package.of_type("AWS::CloudWatch::Alarm").values()
-        if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        if alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible"
     ]
     assert attribute(dead_letters, "QueueName") in watched
 
@@ -148,9 +154,72 @@ def test_every_function_alarms_when_it_fails(package: Packaged) -> None:
     watched = [
         alarm["Dimensions"][0]["Value"]["Ref"]
         for alarm in package.of_type("AWS::CloudWatch::Alarm").values()
-        if alarm["MetricName"] == "Errors"
+        if alarm.get("MetricName") == "Errors"
     ]
     assert sorted(watched) == sorted(package.functions)
+
+
+def watched_metrics(package: Packaged) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Namespace, name and dimensions of every metric that an alarm watches, on its own or in an expression."""
+    for alarm in package.of_type("AWS::CloudWatch::Alarm").values():
+        if "MetricName" in alarm:
+            yield alarm["Namespace"], alarm["MetricName"], alarm["Dimensions"]
+        for part in alarm.get("Metrics", []):
+            if "MetricStat" in part:
+                metric = part["MetricStat"]["Metric"]
+                yield metric["Namespace"], metric["MetricName"], metric["Dimensions"]
+
+
+def test_every_metric_of_ours_that_an_alarm_watches_is_written_so(
+    package: Packaged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By name, namespace and dimension, and the stage is the one that the functions are told."""
+    services = Services(settings=Settings(stage="live"))
+    emit(services, {metric: [1] for metric in Metric})
+    (definition,) = json.loads(capsys.readouterr().out)["_aws"]["CloudWatchMetrics"]
+    written = {metric["Name"] for metric in definition["Metrics"]}
+    own = [each for each in watched_metrics(package) if "/" not in each[0]]
+    assert {name for _, name, _ in own} == {
+        "DueLagSeconds", "UnknownOutcomeSeconds", "ChargesFailed", "ChargesSucceeded", "ReconcileLagSeconds",
+        "WebhookSignatureFailures",
+    }  # fmt: skip
+    for namespace, name, dimensions in own:
+        assert namespace == definition["Namespace"]
+        assert name in written
+        assert definition["Dimensions"] == [[each["Name"] for each in dimensions]]
+        assert [each["Value"] for each in dimensions] == [{"Ref": "Stage"}]
+    told = package.template["Globals"]["Function"]["Environment"]["Variables"]
+    assert told["PERENNIAL_STAGE"] == {"Ref": "Stage"}
+
+
+def test_every_metric_is_written_somewhere() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in ENTRYPOINTS.rglob("*.py")]
+    for metric in Metric:
+        assert any(f"Metric.{metric.name}" in source for source in sources), metric
+
+
+def test_every_metric_of_amazons_that_an_alarm_watches_exists(package: Packaged) -> None:
+    known = {
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): ["QueueName"],
+        ("AWS/SQS", "ApproximateAgeOfOldestMessage"): ["QueueName"],
+        ("AWS/Lambda", "Errors"): ["FunctionName"],
+        ("AWS/Lambda", "Throttles"): ["FunctionName"],
+        ("AWS/Lambda", "IteratorAge"): ["FunctionName"],
+        ("AWS/ApiGateway", "5XXError"): ["ApiName", "Stage"],
+    }
+    theirs = [each for each in watched_metrics(package) if "/" in each[0]]
+    assert {(namespace, name) for namespace, name, _ in theirs} == known.keys()
+    for namespace, name, dimensions in theirs:
+        assert [each["Name"] for each in dimensions] == known[namespace, name]
+    throttled = [each[2][0]["Value"]["Ref"] for each in theirs if each[1] == "Throttles"]
+    assert sorted(throttled) == sorted(package.functions)
+
+
+def test_the_alarm_on_the_api_names_this_stage_s_api(package: Packaged) -> None:
+    (api,) = package.of_type("AWS::Serverless::Api").values()
+    ((_, _, dimensions),) = [each for each in watched_metrics(package) if each[1] == "5XXError"]
+    assert [each["Value"] for each in dimensions] == [{"Ref": "AWS::StackName"}, api["StageName"]]
+    assert api["Name"] == api["DefinitionBody"]["info"]["title"] == {"Ref": "AWS::StackName"}
 
 
 def test_alarms_reach_somebody(package: Packaged) -> None:
