@@ -7,12 +7,13 @@ from dataclasses import replace
 from chalicelib.application import decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import ChargeRequest, RefundRequest
-from chalicelib.application.records import account_key, child_key
+from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.domain import collection, late_money
+from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.collection import NO_METHOD, Instants
 from chalicelib.domain.customer import Account
 from chalicelib.domain.dunning import Rules
-from chalicelib.domain.dunning_policy import EndState
+from chalicelib.domain.dunning_policy import DunningPolicy, EndState
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import Attempt, AttemptStatus, ChargeResult, Outcome
@@ -195,12 +196,21 @@ def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Ru
         return Rules()
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     run = subscription.dunning
-    policy = run.policy if run else catalog.dunning_of(subscription.plan.product)
+    name, policy = (run.policy_name, run.policy) if run else _policy(ctx, subscription, catalog)
     free = None
     if policy.end is EndState.FREE_PLAN and policy.free_plan is not None:
         plan = catalog.plan(policy.free_plan)
         free = Item(id="plan", kind=ItemKind.PLAN, product=plan.id, name=plan.name, starts_at=ctx.now)
-    return Rules(policy=policy, free=free)
+    return Rules(policy=policy, policy_name=name, free=free)
+
+
+def _policy(ctx: Context, subscription: Subscription, catalog: Catalog) -> tuple[str, DunningPolicy]:
+    """The customer's segment is looked up only where the catalog has policies for segments."""
+    segment = ""
+    if catalog.dunning_by_segment:
+        customer = ctx.store.get(customer_key(ctx.env, subscription.customer_id))
+        segment = customer.segment if customer else ""
+    return catalog.dunning_of(subscription.plan.product, segment)
 
 
 def account_of(ctx: Context, customer_id: str) -> Account:

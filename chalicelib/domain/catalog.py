@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chalicelib.domain.calendar import Interval
-from chalicelib.domain.dunning_policy import DunningPolicy
+from chalicelib.domain.dunning_policy import DEFAULT_NAME, DunningPolicy
 from chalicelib.domain.errors import ValidationError
 from chalicelib.domain.meter import Meter
 from chalicelib.domain.pricing import Rate
@@ -117,6 +117,7 @@ class Catalog:
     add_ons: tuple[AddOn, ...] = ()
     proration: Granularity = Granularity.DAY
     dunning: DunningPolicy = DunningPolicy()
+    dunning_by_segment: Mapping[str, DunningPolicy] = field(default_factory=dict)
     seller: Party = Party()
     labels: Mapping[str, str] = field(default_factory=dict)
     meters: tuple[Meter, ...] = ()
@@ -129,10 +130,16 @@ class Catalog:
         known = ", ".join(plan.id for plan in self.plans)
         raise ValidationError(f"there is no plan {plan_id!r}", field=path, fix=f"use one of: {known}")
 
-    def dunning_of(self, plan_id: str) -> DunningPolicy:
-        """The plan's own policy, else the catalog's; a product that is no plan of this version has the latter."""
+    def dunning_of(self, plan_id: str, segment: str = "") -> tuple[str, DunningPolicy]:
+        """The plan's own policy, else that of the customer's segment, else the catalog's, with the name that reports
+        give it: `plan:<id>`, `segment:<name>` or `default`. What this version does not know has the last.
+        """
         own = next((plan.dunning for plan in self.plans if plan.id == plan_id), None)
-        return own or self.dunning
+        if own is not None:
+            return f"plan:{plan_id}", own
+        if segment in self.dunning_by_segment:
+            return f"segment:{segment}", self.dunning_by_segment[segment]
+        return DEFAULT_NAME, self.dunning
 
     def add_on(self, add_on_id: str, *, path: str = "add_on") -> AddOn:
         for add_on in self.add_ons:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 
 from chalicelib.domain.calendar import Interval, IntervalUnit
 from chalicelib.domain.catalog import AddOn, Catalog, Party, Plan, Price, SoldBy, TrialEnd, TrialTerms
-from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline, StageMail
+from chalicelib.domain.catalog_dunning import DunningDocument, build_policy, write_policy
 from chalicelib.domain.meter import Aggregation, Meter
 from chalicelib.domain.pricing import PricingModel, Rate
 from chalicelib.domain.proration import Granularity
@@ -42,19 +42,6 @@ class TrialDocument(TypedDict, total=False):
     card_required: bool
     on_end: str
     fall_back_plan: str | None
-
-
-class DunningDocument(TypedDict, total=False):
-    days: Sequence[int]
-    hard_decline: str
-    quiet_from: int
-    quiet_until: int
-    grace_days: int | None
-    end: str
-    free_plan: str | None
-    mails: Sequence[str]
-    end_mail: bool
-    grace_mail: bool
 
 
 class ProductDocument(TypedDict, total=False):
@@ -103,6 +90,7 @@ class CatalogDocument(TypedDict, total=False):
     default_currency: str
     proration: str
     dunning: DunningDocument
+    dunning_by_segment: Mapping[str, DunningDocument]
     seller: SellerDocument
     labels: Mapping[str, str]
     plans: Sequence[PlanDocument]
@@ -119,6 +107,10 @@ def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
         add_ons=tuple(_add_on(add_on) for add_on in document.get("add_ons", ())),
         proration=Granularity(document.get("proration", Granularity.DAY)),
         dunning=build_policy(document.get("dunning", {})),
+        dunning_by_segment={
+            segment: build_policy(policy)
+            for segment, policy in document.get("dunning_by_segment", {}).items()
+        },
         seller=_seller(document.get("seller", {})),
         labels=dict(document.get("labels", {})),
         meters=tuple(_meter(meter) for meter in document.get("meters", ())),
@@ -131,7 +123,10 @@ def write_catalog(catalog: Catalog) -> dict[str, Any]:
     return {
         "default_currency": catalog.default_currency,
         "proration": str(catalog.proration),
-        "dunning": _written_policy(catalog.dunning),
+        "dunning": write_policy(catalog.dunning),
+        "dunning_by_segment": {
+            segment: write_policy(policy) for segment, policy in catalog.dunning_by_segment.items()
+        },
         "seller": {
             "name": seller.name,
             "email": seller.email,
@@ -151,38 +146,6 @@ def price_id(product: str, price: PriceDocument) -> str:
     count = price.get("interval_count", 1)
     interval = price["interval"] if count == 1 else f"{count}{price['interval']}"
     return price.get("id") or f"{product}_{interval}_{price['currency'].lower()}"
-
-
-def build_policy(document: DunningDocument) -> DunningPolicy:
-    """What is left out is as in the default policy."""
-    usual = DunningPolicy()
-    return DunningPolicy(
-        days=tuple(document.get("days", usual.days)),
-        hard_decline=HardDecline(document.get("hard_decline", usual.hard_decline)),
-        quiet_from=document.get("quiet_from", usual.quiet_from),
-        quiet_until=document.get("quiet_until", usual.quiet_until),
-        grace_days=document.get("grace_days"),
-        end=EndState(document.get("end", usual.end)),
-        free_plan=document.get("free_plan"),
-        mails=tuple(StageMail(mail) for mail in document.get("mails", ())),
-        end_mail=document.get("end_mail", usual.end_mail),
-        grace_mail=document.get("grace_mail", usual.grace_mail),
-    )
-
-
-def _written_policy(policy: DunningPolicy) -> dict[str, Any]:
-    return {
-        "days": list(policy.days),
-        "hard_decline": str(policy.hard_decline),
-        "quiet_from": policy.quiet_from,
-        "quiet_until": policy.quiet_until,
-        "grace_days": policy.grace_days,
-        "end": str(policy.end),
-        "free_plan": policy.free_plan,
-        "mails": [str(mail) for mail in policy.mails],
-        "end_mail": policy.end_mail,
-        "grace_mail": policy.grace_mail,
-    }
 
 
 def _plan(plan: PlanDocument) -> Plan:
@@ -256,7 +219,7 @@ def _written_plan(plan: Plan) -> dict[str, Any]:
         "public": plan.public,
         "per_seat": plan.per_seat,
         "trial": _written_trial(plan.trial) if plan.trial else None,
-        "dunning": _written_policy(plan.dunning) if plan.dunning else None,
+        "dunning": write_policy(plan.dunning) if plan.dunning else None,
     }
 
 

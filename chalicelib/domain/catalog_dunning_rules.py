@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from chalicelib.domain.catalog_document import DunningDocument
+from chalicelib.domain.catalog_dunning import DunningDocument
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState
 from chalicelib.domain.errors import Problem
 

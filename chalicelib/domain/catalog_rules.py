@@ -68,6 +68,9 @@ def _across(document: CatalogDocument) -> Iterator[Problem]:
     yield from meter_problems(document)
     free = {plan["id"] for plan in plans if _is_free(plan)}
     yield from dunning_problems(document.get("dunning", {}), "dunning", free)
+    for segment, policy in document.get("dunning_by_segment", {}).items():
+        yield from name_problems(segment, f"dunning_by_segment.{segment}")
+        yield from dunning_problems(policy, f"dunning_by_segment.{segment}", free)
     for index, plan in enumerate(plans):
         yield from _fall_back(plan, f"plans[{index}].trial.fall_back_plan", free)
         yield from dunning_problems(plan.get("dunning") or {}, f"plans[{index}].dunning", free)

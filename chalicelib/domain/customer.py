@@ -40,7 +40,9 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Customer:
-    """The profile. `owner` is the sales person assigned, `company_size` a number of employees."""
+    """The profile. `owner` is the sales person assigned, `company_size` a number of employees; the seller puts the
+    customer into a `segment`, which may have terms of its own in the catalog.
+    """
 
     id: str
     created_at: datetime
@@ -58,6 +60,7 @@ class Customer:
     domain: str = ""
     terms: Terms = Terms()
     owner: str = ""
+    segment: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
     request: str = ""
     """Fingerprint of the request that created it (idempotency stored with the effect)."""

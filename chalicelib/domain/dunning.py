@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chalicelib.domain.calendar import Period
-from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline
+from chalicelib.domain.dunning_policy import DEFAULT_NAME, DunningPolicy, EndState, HardDecline
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import asked_back
@@ -43,6 +43,7 @@ class Rules:
     """What the catalog says of a subscription in arrears; `free` is the item that END FREE_PLAN falls back to."""
 
     policy: DunningPolicy = DunningPolicy()
+    policy_name: str = DEFAULT_NAME
     free: Item | None = None
 
 
@@ -139,7 +140,11 @@ def _begun(
     require_transition(subscription.id, subscription.status, Status.PAST_DUE)
     policy, zone = rules.policy, subscription.zone
     run = DunningRun(
-        started_at=now, invoices=(invoice_id,), policy=policy, grace_until=policy.grace_until(now, zone)
+        started_at=now,
+        invoices=(invoice_id,),
+        policy=policy,
+        policy_name=rules.policy_name,
+        grace_until=policy.grace_until(now, zone),
     )
     past_due = Fact("subscription.past_due", subscription.id, {"invoice": invoice_id})
     if policy.last_step == 0 or _ends_now(policy, decline):

@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from chalicelib.domain.calendar import add_days, at_hour, local_day, local_hour
+
+DEFAULT_NAME: Final = "default"
+"""How reports call the catalog's own policy."""
 
 
 class HardDecline(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, replace
@@ -21,6 +22,7 @@ LONGEST_METADATA_KEY: Final = 40
 LONGEST_METADATA_VALUE: Final = 500
 LARGEST_COMPANY: Final = 10_000_000
 LONGEST_NET_DAYS: Final = 365
+_SEGMENT: Final = re.compile(r"(?=.{1,64}$)[a-z0-9]+(?:[_.-][a-z0-9]+)*")
 _UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -141,6 +143,16 @@ def _company_size(value: int, _: Customer) -> int:
     return value
 
 
+def _segment(value: str, _: Customer) -> str:
+    if value and not _SEGMENT.fullmatch(value):
+        raise ValidationError(
+            f"{value!r} is not the name of a segment",
+            field="segment",
+            fix="use up to 64 lower-case letters and digits, joined by _ . or -, as the catalog does",
+        )
+    return value
+
+
 def _domain(value: str, _: Customer) -> str:
     return contact.host_name(value, field="domain") if value else ""
 
@@ -196,6 +208,7 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[Any, Customer], Any]]]] = {
     "domain": ("domain", _domain),
     "terms": ("terms", _terms),
     "owner": ("owner", _text("owner")),
+    "segment": ("segment", _segment),
     "metadata": ("metadata", _metadata),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib.domain.calendar import Interval, Period
 from chalicelib.domain.catalog import Price, TrialEnd
 from chalicelib.domain.customer import Terms
-from chalicelib.domain.dunning_policy import DunningPolicy
+from chalicelib.domain.dunning_policy import DEFAULT_NAME, DunningPolicy
 from chalicelib.domain.errors import InvalidStateError
 
 
@@ -158,6 +158,7 @@ class DunningRun:
     step: int = 0
     next_at: datetime | None = None
     policy: DunningPolicy = DunningPolicy()
+    policy_name: str = DEFAULT_NAME
     grace_until: datetime | None = None
     grace_ended: bool = False
 

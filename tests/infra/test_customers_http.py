@@ -322,6 +322,23 @@ def test_reading_keys_cannot_write_and_publishable_keys_do_nothing_here(api):
     assert api("GET", "/v1/customers", key=api.sandbox.publishable_token).status == 403
 
 
+def test_the_segment_is_the_sellers_to_set(api):
+    customer = create(api)
+    assert customer["segment"] == ""
+    path = f"/v1/customers/{customer['id']}"
+    assert api("PATCH", path, {"segment": "big.accounts"}).json["segment"] == "big.accounts"
+    wrong = api("PATCH", path, {"segment": "Big accounts"})
+    assert (wrong.status, wrong.json["field"]) == (400, "segment")
+    assert api("PATCH", path, {"segment": None}).json["segment"] == ""
+
+
+@pytest.mark.parametrize("path", ["/v1/signup_sessions", "/v1/checkout_sessions"])
+def test_no_web_page_puts_its_visitor_into_a_segment(api, path):
+    body = {"plan": "pro", "segment": "big.accounts"}
+    answer = api("POST", path, body, key=api.sandbox.publishable_token)
+    assert (answer.status, answer.json["field"]) == (400, "segment")
+
+
 class TestMembers:
     @pytest.fixture
     def customer(self, api):

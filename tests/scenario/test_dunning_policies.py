@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.application import dunning, payment_methods
+from chalicelib.application.customers import update_customer
 from chalicelib.application.entitlements import get_entitlements
 from chalicelib.application.invoices import pay_invoice
 from chalicelib.application.records import catalog_key
@@ -46,8 +47,41 @@ def test_the_policys_days_are_the_days() -> None:
 def test_a_plans_own_policy_goes_before_the_catalogs() -> None:
     world = World(start="2026-03-05T12:00:00+00:00")
     _publish(world, DunningPolicy(days=(0, 1)), plan="pro")
-    assert world.parts.catalogs.version(world.env, 1).dunning_of("pro").days == (0, 1)
-    assert world.parts.catalogs.version(world.env, 1).dunning_of("starter").days == (0, 2, 7, 14, 21)
+    catalog = world.parts.catalogs.version(world.env, 1)
+    assert catalog.dunning_of("pro") == ("plan:pro", DunningPolicy(days=(0, 1)))
+    assert catalog.dunning_of("starter") == ("default", DunningPolicy())
+
+
+def test_a_customers_segment_has_a_policy_between_the_plans_and_the_catalogs() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    _publish(world, DunningPolicy(days=(0, 1)), plan="pro")
+    _publish(world, DunningPolicy(days=(0, 5)), segment="patient")
+    found = {}
+    for segment, plan in (
+        ("patient", "starter"),
+        ("patient", "pro"),
+        ("", "starter"),
+        ("unheard", "starter"),
+    ):
+        customer = world.customer("pm_card_visa", segment=segment)
+        sub = world.subscribe(customer, plan, trial_days=0)
+        method = world.account(customer).payment_method
+        assert method is not None
+        world.parts.gateway.behave(method.id, "insufficient_funds")
+        found[segment, plan] = sub
+    world.advance(to="2026-04-05T12:00:00+00:00")
+    runs = {each: world.reload(sub).dunning for each, sub in found.items()}
+    assert {each: (run.policy_name, run.policy.days[1]) for each, run in runs.items() if run} == {
+        ("patient", "starter"): ("segment:patient", 5),
+        ("patient", "pro"): ("plan:pro", 1),
+        ("", "starter"): ("default", 2),
+        ("unheard", "starter"): ("default", 2),
+    }
+    # The customer moves to another segment: the run that is under way keeps its policy.
+    sub = found["patient", "starter"]
+    update_customer(world.ctx(), sub.customer_id, {"segment": None})
+    world.advance(days=5)
+    assert world.reload(sub).status is Status.CANCELED
 
 
 def test_a_hard_decline_may_end_it_at_once() -> None:
@@ -161,10 +195,12 @@ def test_writing_off_by_hand_ends_the_run_and_happens_once() -> None:
     assert_books(world)
 
 
-def _publish(world: World, policy: DunningPolicy, plan: str | None = None) -> None:
+def _publish(world: World, policy: DunningPolicy, plan: str | None = None, segment: str = "") -> None:
     """Version 1 of the catalog with this policy, as if it had been published so."""
     catalog = world.parts.catalogs.version(world.env, 1)
-    if plan is None:
+    if segment:
+        changed = replace(catalog, dunning_by_segment={segment: policy})
+    elif plan is None:
         changed = replace(catalog, dunning=policy)
     else:
         plans = tuple(replace(p, dunning=policy) if p.id == plan else p for p in catalog.plans)

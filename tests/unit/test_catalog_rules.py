@@ -121,6 +121,17 @@ BREACHES = [
     (["add_ons", 0, "prices"], [], "add_ons[0].prices"),
     (["add_ons", 0, "id"], "pro", "add_ons[0].id"),
     (["add_ons", 0, "prices", 0, "currency"], "EUR", "add_ons[0].prices"),
+    (["dunning"], {"days": [0, 2, 7], "mails": ["reminder", "final"]}, None),
+    (["dunning"], {"days": [0, 2, 7], "mails": ["reminder"]}, "dunning.mails"),
+    (["dunning"], {"mails": ["none"] * 5}, "dunning.mails"),
+    (["dunning"], {"mails": ["none"] * 4, "grace_days": 3, "grace_mail": True}, None),
+    (["dunning"], {"grace_mail": True}, "dunning.grace_mail"),
+    (["dunning"], {"days": [1, 2]}, "dunning.days"),
+    (["dunning_by_segment"], {"enterprise": {"days": [0, 30, 60], "end": "unpaid"}}, None),
+    (["dunning_by_segment"], {"enterprise": {"days": []}}, "dunning_by_segment.enterprise.days"),
+    (["dunning_by_segment"], {"Big ones": {}}, "dunning_by_segment.Big ones"),
+    (["plans", 1, "dunning"], {"days": [0, 1], "mails": []}, None),
+    (["plans", 1, "dunning"], {"days": [0, 1], "mails": ["urgent", "final"]}, "plans[1].dunning.mails"),
 ]
 
 
@@ -129,6 +140,18 @@ def test_each_breach_is_named_by_its_path(document, path, value, named):
     problems = problems_in(put(document, path, value))
     assert [problem.field for problem in problems] == ([named] if named else [])
     assert all(problem.message and problem.fix for problem in problems)
+
+
+def test_a_policys_letters_and_segments_are_written_back(document):
+    mails = ["reminder", "none", "urgent", "final"]
+    put(document, ["dunning"], {"mails": mails, "end_mail": False, "grace_days": 3, "grace_mail": True})
+    put(document, ["dunning_by_segment"], {"vip": {"days": [0, 9], "mails": ["none"]}})
+    catalog = read_catalog(document, version=1)
+    written = write_catalog(catalog)
+    assert written["dunning"]["mails"] == mails
+    assert (written["dunning"]["end_mail"], written["dunning"]["grace_mail"]) == (False, True)
+    assert written["dunning_by_segment"]["vip"]["days"] == [0, 9]
+    assert build_catalog(cast(CatalogDocument, written), version=1) == catalog
 
 
 def test_sales_assisted_plans_publish_a_price(document):

@@ -105,5 +105,6 @@ def customer_view(customer: Customer) -> CustomerView:
         domain=customer.domain,
         terms=TermsView(**asdict(customer.terms)),
         owner=customer.owner,
+        segment=customer.segment,
         metadata=dict(customer.metadata),
     )

@@ -105,7 +105,9 @@ class PlanSchema(ProductSchema):
     public: bool = Field(default=True, description="Whether price lists show it.")
     per_seat: bool = False
     trial: TrialSchema | None = None
-    dunning: DunningSchema | None = Field(default=None, description="The catalog's, if left out.")
+    dunning: DunningSchema | None = Field(
+        default=None, description="Left out: that of the customer's segment, or the catalog's."
+    )
 
 
 class AddOnSchema(ProductSchema):
@@ -148,6 +150,12 @@ class CatalogRequest(Schema):
     default_currency: CurrencyCode = "USD"
     proration: Granularity = Granularity.DAY
     dunning: DunningSchema = DunningSchema()
+    dunning_by_segment: dict[Name, DunningSchema] = Field(
+        default={},
+        max_length=50,
+        description="For customers of a segment (see the customer's `segment`). A plan's own policy goes before its"
+        " customer's segment's, and that before the catalog's.",
+    )
     seller: SellerSchema
     labels: dict[str, Text] = Field(
         default={}, max_length=500, description="What people read for the names of features and quotas."

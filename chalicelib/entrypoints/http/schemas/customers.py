@@ -62,6 +62,12 @@ class ProfileSchema(Schema):
     domain: str | None = Field(default=None, max_length=253, examples=["example.com"])
     terms: TermsSchema | None = None
     owner: Text | None = Field(default=None, description="The sales person assigned.")
+    segment: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Yours to choose; a catalog may have terms for it (`dunning_by_segment`).",
+        examples=["enterprise"],
+    )
     metadata: dict[str, MetadataValue | None] | None = Field(
         default=None, max_length=100, description="Your own keys, at most 50. null removes one."
     )
@@ -108,6 +114,7 @@ class CustomerView(View):
     domain: str
     terms: TermsView
     owner: str
+    segment: str
     metadata: dict[str, str]
 
 
