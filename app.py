@@ -24,6 +24,7 @@ from chalicelib.entrypoints.http import (
     plans,
     signup,
     subscriptions,
+    usage,
     webhooks,
 )
 from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick
@@ -46,6 +47,7 @@ app.register_blueprint(invoices.bp)
 app.register_blueprint(payments.bp)
 app.register_blueprint(clock.bp)
 app.register_blueprint(entitlements.bp)
+app.register_blueprint(usage.bp)
 app.register_blueprint(checkout.bp)
 app.register_blueprint(signup.bp)
 app.register_blueprint(leads.bp)

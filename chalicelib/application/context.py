@@ -87,12 +87,12 @@ class Context:
         return replace(self, now=now)
 
 
-def deciding(decide: Callable[[], T]) -> T:
-    """Run load → decide → commit again while somebody else wins the race, at most ATTEMPTS times.
+def deciding(decide: Callable[[], T], *, attempts: int = ATTEMPTS) -> T:
+    """Run load → decide → commit again while somebody else wins the race, at most `attempts` times.
 
     Raises ConflictError after that. `decide` must load everything it uses anew.
     """
-    for _ in range(ATTEMPTS):
+    for _ in range(attempts):
         try:
             return decide()
         except VersionConflict as lost:

@@ -15,5 +15,9 @@ def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
     if standing.account is None:
         raise NotFoundError("no such customer", id=customer_id)
     return entitlements(
-        customer_id, standing.subscriptions, lambda version: ctx.catalogs.version(ctx.env, version), ctx.now
+        customer_id,
+        standing.subscriptions,
+        lambda version: ctx.catalogs.version(ctx.env, version),
+        ctx.now,
+        standing.usage,
     )

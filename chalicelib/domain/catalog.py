@@ -45,7 +45,7 @@ class Price:
     """What one interval of a plan or add-on costs in one currency. Immutable: a subscriber keeps a copy.
 
     `id` is unique in its catalog version (`pro_month_usd`); `rate` holds the model and its amounts.
-    `plan` is the id of the plan or add-on that the price belongs to.
+    `plan` is the id of the plan or add-on that the price belongs to. `meter`: its quantity is what that meter read.
     """
 
     id: str
@@ -53,13 +53,14 @@ class Price:
     currency: str
     interval: Interval
     rate: Rate
+    meter: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """`rank` orders plans (higher is more). A plan with no prices is free unless it is quote-only.
 
-    `quotas`: limits by name, None for unlimited. `per_seat` says whether quantity means seats.
+    `quotas`: limits by name, None for unlimited; the product stops at those in `hard_quotas`. `per_seat` says whether quantity means seats.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Plan:
     prices: tuple[Price, ...] = ()
     trial: TrialTerms | None = None
     dunning: DunningPolicy | None = None
+    hard_quotas: tuple[str, ...] = ()
 
     @property
     def is_free(self) -> bool:

@@ -60,6 +60,7 @@ class PlanDocument(ProductDocument, total=False):
     sold_by: str
     public: bool
     per_seat: bool
+    hard_quotas: Sequence[str]
     trial: TrialDocument | None
     dunning: DunningDocument | None
 
@@ -158,6 +159,7 @@ def _plan(plan: PlanDocument) -> Plan:
         sold_by=SoldBy(plan.get("sold_by", SoldBy.SELF_SERVE)),
         public=plan.get("public", True),
         per_seat=plan.get("per_seat", False),
+        hard_quotas=tuple(plan.get("hard_quotas", ())),
         features=tuple(plan.get("features", ())),
         quotas=dict(plan.get("quotas", {})),
         prices=_prices(plan),
@@ -218,6 +220,7 @@ def _written_plan(plan: Plan) -> dict[str, Any]:
         "sold_by": str(plan.sold_by),
         "public": plan.public,
         "per_seat": plan.per_seat,
+        "hard_quotas": list(plan.hard_quotas),
         "trial": _written_trial(plan.trial) if plan.trial else None,
         "dunning": write_policy(plan.dunning) if plan.dunning else None,
     }

@@ -17,6 +17,14 @@ def meter_problems(document: CatalogDocument) -> Iterator[Problem]:
         yield from _meter(meter, f"meters[{index}]")
     names = ((f"meters[{index}].id", meter["id"]) for index, meter in enumerate(meters))
     yield from repeated(names, "the meter {} is listed at {}")
+    for index, plan in enumerate(document["plans"]):
+        for place, name in enumerate(plan.get("hard_quotas", ())):
+            if plan.get("quotas", {}).get(name) is None:
+                yield Problem(
+                    f"plans[{index}].hard_quotas[{place}]",
+                    f"there is no limit called {name!r}",
+                    "name a quota",
+                )
 
 
 def _meter(meter: MeterDocument, path: str) -> Iterator[Problem]:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from chalicelib.domain.catalog import AddOn, Catalog, Plan
 from chalicelib.domain.dunning import has_access
 from chalicelib.domain.subscription import ENTITLED, ItemKind, Status, Subscription
+from chalicelib.domain.usage import Usage, usage_period
 
 Quotas = Mapping[str, int | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metered:
+    """How much of a quota is used in the period up to `resets_at`. A `hard` limit asks the product to stop there."""
+
+    meter: str
+    used: int
+    limit: int | None
+    hard: bool
+    resets_at: datetime
+
+    @property
+    def exceeded(self) -> bool:
+        return self.limit is not None and self.used >= self.limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +44,7 @@ class Grant:
     quotas: Quotas
     seats: int | None
     until: datetime | None
+    metered: tuple[Metered, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +82,7 @@ def entitlements(
     subscriptions: Iterable[Subscription],
     catalog_of: Callable[[int], Catalog],
     now: datetime,
+    usage: Sequence[Usage] = (),
 ) -> Entitlements:
     """Merge what each entitled subscription grants at `now`; `catalog_of` answers an immutable catalog version.
 
@@ -74,7 +92,7 @@ def entitlements(
     """
     owned = sorted(subscriptions, key=lambda subscription: _BEST_FIRST.index(subscription.status))
     grants = [
-        _grant(subscription, catalog_of(subscription.catalog_version), now)
+        _grant(subscription, catalog_of(subscription.catalog_version), now, usage)
         for subscription in owned
         if subscription.status in ENTITLED and not _is_over(subscription, now)
     ]
@@ -93,29 +111,66 @@ def entitlements(
     )
 
 
+def quotas_of(subscription: Subscription, catalog: Catalog, now: datetime) -> Quotas:
+    """The limits that a subscription grants by name: its plan's and, added, its add-ons'. None is unlimited."""
+    return _added(_products(subscription, catalog, now))
+
+
 def _is_over(subscription: Subscription, now: datetime) -> bool:
     canceled = subscription.cancellation is not None and subscription.cancellation.at <= now
     return canceled or not has_access(subscription, now)
 
 
-def _grant(subscription: Subscription, catalog: Catalog, now: datetime) -> Grant:
+def _grant(subscription: Subscription, catalog: Catalog, now: datetime, usage: Sequence[Usage]) -> Grant:
     plan = catalog.plan(subscription.plan.product)
-    products: list[tuple[Plan | AddOn, int]] = [(plan, 1)]
-    products += [
-        (catalog.add_on(item.product), item.quantity)
-        for item in subscription.items
-        if item.kind is ItemKind.ADD_ON and (item.ends_at is None or now < item.ends_at)
-    ]
+    products = _products(subscription, catalog, now)
+    quotas = _added(products)
     return Grant(
         subscription_id=subscription.id,
         plan=plan.id,
         rank=plan.rank,
         status=subscription.status,
         features=tuple(sorted({feature for product, _ in products for feature in product.features})),
-        quotas=_added(products),
+        quotas=quotas,
         seats=subscription.plan.quantity if plan.per_seat else None,
         until=_until(subscription),
+        metered=tuple(_metered(subscription, catalog, plan, quotas, usage, now)),
     )
+
+
+def _metered(
+    subscription: Subscription,
+    catalog: Catalog,
+    plan: Plan,
+    quotas: Quotas,
+    usage: Sequence[Usage],
+    now: datetime,
+) -> Iterator[Metered]:
+    """The meters that have a quota, with what was used of it."""
+    period = usage_period(subscription, now)
+    own = {each.meter: each for each in usage if each.subscription_id == subscription.id}
+    for meter in catalog.meters:
+        if meter.id in quotas:
+            used = own.get(meter.id)
+            yield Metered(
+                meter=meter.id,
+                used=used.quantity(period, meter.aggregation) if used else 0,
+                limit=quotas[meter.id],
+                hard=meter.id in plan.hard_quotas,
+                resets_at=period.end,
+            )
+
+
+def _products(subscription: Subscription, catalog: Catalog, now: datetime) -> list[tuple[Plan | AddOn, int]]:
+    """Plan and add-ons that are in force, with how often each counts."""
+    return [
+        (catalog.plan(subscription.plan.product), 1),
+        *(
+            (catalog.add_on(item.product), item.quantity)
+            for item in subscription.items
+            if item.kind is ItemKind.ADD_ON and (item.ends_at is None or now < item.ends_at)
+        ),
+    ]
 
 
 def _until(subscription: Subscription) -> datetime | None:

@@ -8,7 +8,7 @@ from chalicelib.application.entitlements import get_entitlements as read
 from chalicelib.domain.entitlement import Entitlements
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
-from chalicelib.entrypoints.http.schemas.entitlements import EntitlementsView, GrantView
+from chalicelib.entrypoints.http.schemas.entitlements import EntitlementsView, GrantView, MeteredView
 
 bp = Blueprint(__name__)
 
@@ -46,6 +46,17 @@ def entitlements_view(entitlements: Entitlements) -> EntitlementsView:
                 quotas=dict(grant.quotas),
                 seats=grant.seats,
                 until=grant.until,
+                usage=[
+                    MeteredView(
+                        meter=metered.meter,
+                        used=metered.used,
+                        limit=metered.limit,
+                        hard=metered.hard,
+                        exceeded=metered.exceeded,
+                        resets_at=metered.resets_at,
+                    )
+                    for metered in grant.metered
+                ],
             )
             for grant in entitlements.grants
         ],

@@ -104,6 +104,9 @@ class PlanSchema(ProductSchema):
     sold_by: SoldBy = SoldBy.SELF_SERVE
     public: bool = Field(default=True, description="Whether price lists show it.")
     per_seat: bool = False
+    hard_quotas: list[Name] = Field(
+        default=[], max_length=100, description="Quotas at which the product stops; the others only tell."
+    )
     trial: TrialSchema | None = None
     dunning: DunningSchema | None = Field(
         default=None, description="Left out: that of the customer's segment, or the catalog's."

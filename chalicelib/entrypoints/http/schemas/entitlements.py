@@ -10,6 +10,15 @@ from chalicelib.domain.subscription import Status
 from chalicelib.entrypoints.http.kit import View
 
 
+class MeteredView(View):
+    meter: str
+    used: int = Field(description="In the present period.")
+    limit: int | None = Field(description="null is unlimited.")
+    hard: bool = Field(description="Whether the product stops at the limit; otherwise it only tells.")
+    exceeded: bool
+    resets_at: datetime
+
+
 class GrantView(View):
     subscription: str
     plan: str
@@ -18,6 +27,7 @@ class GrantView(View):
     quotas: dict[str, int | None]
     seats: int | None
     until: datetime | None
+    usage: list[MeteredView] = Field(description="Of the quotas that a meter counts.")
 
 
 class EntitlementsView(View):
