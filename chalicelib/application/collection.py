@@ -8,7 +8,7 @@ from chalicelib.application import decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import ChargeRequest, RefundRequest
 from chalicelib.application.records import account_key, child_key, customer_key
-from chalicelib.domain import collection, late_money
+from chalicelib.domain import collection, holding, late_money
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.collection import NO_METHOD, Instants
 from chalicelib.domain.customer import Account
@@ -72,22 +72,30 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
 
 
 def collect_due(ctx: Context, invoice_id: str) -> None:
-    """The due row of an invoice with an attempt in the air: finish what a crash or a lost answer left open."""
+    """The due row of an invoice: finish what a crash or a lost answer left open in the air, or begin what had to wait
+    for the customer's dispute.
+    """
     invoice, subscription = load(ctx, invoice_id)
-    collect(ctx, invoice, subscription)
+    waits_until = holding.waits_until(invoice)
+    if waits_until is not None and waits_until <= ctx.now:
+        begin_and_collect(ctx, invoice_id, automatic=True)
+    else:
+        collect(ctx, invoice, subscription)
 
 
-def begin_and_collect(ctx: Context, invoice_id: str) -> Invoice:
+def begin_and_collect(ctx: Context, invoice_id: str, *, automatic: bool = False) -> Invoice:
     """Write down the next attempt of an open invoice (or find the open one) and collect it.
 
-    May run twice: a second run finds the attempt of the first.
+    May run twice: a second run finds the attempt of the first. `automatic`: nobody asked for it, so it waits while
+    the customer disputes a payment.
     """
+    begin = holding.begin_automatic if automatic else collection.begin_attempt
 
     def decide() -> tuple[Invoice, Subscription]:
         invoice, subscription = load(ctx, invoice_id)
         account = ctx.store.get(account_key(ctx.env, invoice.customer_id))
         assert account is not None
-        begun = collection.begin_attempt(invoice, account, instants(ctx))
+        begun = begin(invoice, account, instants(ctx))
         if begun is invoice:
             return invoice, subscription
         ctx.store.commit(ctx.env, begun)
@@ -137,7 +145,8 @@ def _ask(ctx: Context, invoice: Invoice, attempt: Attempt) -> ChargeResult | Non
 
 
 def _collect_anew(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
-    """A new attempt in place of one that never reached the processor; its key is young, so it is charged.
+    """A new attempt in place of one that never reached the processor; its key is young, so it is charged. While the
+    customer disputes a payment it waits.
 
     Who loses the race for it goes on with what the winner began.
     """
@@ -147,7 +156,7 @@ def _collect_anew(ctx: Context, invoice: Invoice, subscription: Subscription) ->
         current, owner = load(ctx, invoice.id)
         if current.status is not InvoiceStatus.OPEN or current.attempt != lost:
             return current, owner
-        begun = collection.begin_anew(current, account_of(ctx, current.customer_id), instants(ctx))
+        begun = holding.begin_anew(current, account_of(ctx, current.customer_id), instants(ctx))
         ctx.store.commit(ctx.env, begun)
         return replace(begun, version=begun.version + 1), owner
 

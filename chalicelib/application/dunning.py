@@ -9,7 +9,7 @@ from chalicelib.application import collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import get_subscription
-from chalicelib.domain import dunning, ids
+from chalicelib.domain import dunning, holding, ids
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import GatewayUnavailableError, InvalidStateError, NotFoundError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
@@ -23,7 +23,7 @@ def run_dunning(ctx: Context, subscription_id: str) -> None:
     """The next try of a dunning run, on its oldest invoice.
 
     Safe to run twice: an attempt in the air is finished before another begins, and settling moves the run on.
-    An invoice that was settled otherwise meanwhile only leaves the run.
+    An invoice that was settled otherwise meanwhile only leaves the run. While the customer disputes a payment it waits.
     """
     subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
     due = next_due(subscription) if subscription else None
@@ -35,8 +35,10 @@ def run_dunning(ctx: Context, subscription_id: str) -> None:
     invoice = ctx.store.get(child_key(Invoice, ctx.env, oldest))
     if invoice is None or invoice.status is not InvoiceStatus.OPEN:
         _leave_run(ctx, subscription_id, oldest)
-        return
-    collection.begin_and_collect(ctx, oldest)
+    elif collection.account_of(ctx, subscription.customer_id).disputes:
+        _put_off(ctx, subscription_id)
+    else:
+        collection.begin_and_collect(ctx, oldest, automatic=True)
 
 
 def try_new_method(ctx: Context, customer_id: str) -> None:
@@ -112,6 +114,17 @@ def mark_uncollectible(ctx: Context, invoice_id: str) -> Invoice:
         return stored.invoice
 
     return deciding(decide)
+
+
+def _put_off(ctx: Context, subscription_id: str) -> None:
+    def decide() -> None:
+        subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
+        if subscription is None or subscription.dunning is None or subscription.dunning.next_at is None:
+            return
+        if subscription.dunning.next_at <= ctx.now:
+            ctx.store.commit(ctx.env, holding.put_off(subscription, ctx.now))
+
+    deciding(decide)
 
 
 def _in_arrears(ctx: Context, subscription_id: str) -> Subscription:

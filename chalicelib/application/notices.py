@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from chalicelib.application import method_notices, payment_notices, reports
+from chalicelib.application import disputes, method_notices, payment_notices, reports
 from chalicelib.application.context import Context
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.domain.errors import ForbiddenError
@@ -32,9 +32,11 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "payment_method.detached": method_notices.forget_method,
     "charge.refunded": reports.recorded_as("refund.reported"),
     "refund.failed": reports.recorded_as("refund.failed"),
-    "charge.dispute.created": reports.recorded_as("dispute.opened"),
-    "charge.dispute.updated": reports.recorded_as("dispute.updated"),
-    "charge.dispute.closed": reports.recorded_as("dispute.closed"),
+    "charge.dispute.created": disputes.apply_notice,
+    "charge.dispute.updated": disputes.apply_notice,
+    "charge.dispute.funds_withdrawn": disputes.apply_notice,
+    "charge.dispute.funds_reinstated": disputes.apply_notice,
+    "charge.dispute.closed": disputes.apply_notice,
 }
 """By the processor's event type. One that is not here is ignored."""
 

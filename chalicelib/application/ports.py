@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from chalicelib.application.records import CustomerStanding, Key
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.customer import Customer, PaymentMethod
+from chalicelib.domain.dispute import DisputeState
 from chalicelib.domain.payment import Attempt, ChargeResult
 from chalicelib.domain.schedule import DueKind
 
@@ -203,6 +204,10 @@ class Gateway(Protocol):
 
     def refund(self, request: RefundRequest) -> str:
         """The refund's reference."""
+        ...
+
+    def disputes(self, payment: str) -> list[DisputeState]:
+        """Every dispute of a payment (by its reference) as it stands now, oldest first."""
         ...
 
     def open_checkout(self, request: CheckoutRequest) -> CheckoutPage: ...

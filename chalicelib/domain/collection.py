@@ -75,15 +75,6 @@ def after_paid(
     return dunning.collected(subscription, invoice.id, now)
 
 
-def begin_anew(invoice: Invoice, account: Account, at: Instants) -> Invoice:
-    """The open attempt given up without a trace at the processor, and the next one written down.
-
-    Only for an attempt whose key is too old to repeat and of which a look-up found nothing.
-    """
-    gone = replace(invoice.attempts[-1], status=AttemptStatus.CANCELED, settled_at=at.business)
-    return begin_attempt(replace(invoice, attempts=(*invoice.attempts[:-1], gone)), account, at)
-
-
 def settle(
     invoice: Invoice,
     subscription: Subscription,

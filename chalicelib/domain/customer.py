@@ -126,7 +126,8 @@ class Credit:
 class Account:
     """The money side of a customer: one small item that every invoice passes through.
 
-    `invoices` counts the invoice numbers taken, which is what makes them gapless per customer.
+    `invoices` counts the invoice numbers taken, which is what makes them gapless per customer. `disputes` names the
+    open disputes of the customer's payments: while there is one, nothing is charged automatically.
     """
 
     customer_id: str
@@ -135,6 +136,7 @@ class Account:
     processor_customer: str | None = None
     payment_method: PaymentMethod | None = None
     trial_used: bool = False
+    disputes: tuple[str, ...] = ()
     version: int = 0
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chalicelib.domain.customer import PaymentMethod
+from chalicelib.domain.dispute import Dispute
 
 KEY_LIFETIME = timedelta(hours=20)
 """How long a processor's idempotency key is trusted; older attempts are looked up, never replayed."""
@@ -126,4 +127,10 @@ class Payment:
     credited: int = 0
     request: str = ""
     """Fingerprint of the request that recorded it (idempotency stored with the effect)."""
+    disputes: tuple[Dispute, ...] = ()
     version: int = 0
+
+    @property
+    def contested(self) -> int:
+        """What the customer's bank has claimed back, or has got: it is not refunded besides."""
+        return sum(dispute.contested for dispute in self.disputes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import dunning
+from chalicelib.domain import dunning, holding
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.catalog import Plan, TrialEnd
@@ -189,7 +189,10 @@ def bill_period(
     first: bool = False,
     hosted: bool = False,
 ) -> Decision:
-    """Open the cycle invoice of the subscription's current period and write down its first attempt."""
+    """Open the cycle invoice of the subscription's current period and write down its first attempt.
+
+    A later period of a customer who disputes a payment waits for the end of that; a first one was asked for.
+    """
     opened = _cycle_invoice(subscription, account, occasion, granularity, activates=first)
     invoice, extra = opened.invoice, opened.facts
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
@@ -197,7 +200,8 @@ def bill_period(
         if subscription.dunning is not None:
             subscription = dunning.queued(subscription, invoice.id)
         elif not hosted:
-            invoice = begin_attempt(invoice, opened.account, at)
+            begin = begin_attempt if first else holding.begin_automatic
+            invoice = begin(invoice, opened.account, at)
     if first and (invoice.status is InvoiceStatus.PAID or not automatic):
         invoice = replace(invoice, activates=False)
         subscription, more = activated(subscription, at.business)

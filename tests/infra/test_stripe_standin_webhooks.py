@@ -179,6 +179,7 @@ def test_money_events_reach_the_endpoint(running, endpoint, v1):
     assert sorted(endpoint.types()) == [
         "charge.dispute.closed",
         "charge.dispute.created",
+        "charge.dispute.funds_withdrawn",
         "charge.refunded",
         "payment_intent.payment_failed",
         "payment_intent.succeeded",

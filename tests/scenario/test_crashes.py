@@ -52,7 +52,14 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._gateway, name)
-        if name not in ("charge", "find_charge", "ensure_customer", "attach_method", "cancel_charge"):
+        if name not in (
+            "charge",
+            "find_charge",
+            "ensure_customer",
+            "attach_method",
+            "cancel_charge",
+            "disputes",
+        ):
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:

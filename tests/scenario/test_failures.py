@@ -277,11 +277,9 @@ def told_in(order: tuple[int, ...]) -> tuple[Any, ...]:
     (reference,) = world.parts.gateway.payments
     world.parts.gateway.settle(reference)
     known = {"customer_id": session.customer_id, "invoice_id": session.invoice_id}
-    told = [
-        *world.parts.gateway.notices,
-        a_notice(world, "charge.refunded", **known),
-        a_notice(world, "charge.dispute.created", **known),
-    ]
+    told = [*world.parts.gateway.notices, a_notice(world, "charge.refunded", **known)]
+    world.parts.gateway.dispute_opens(reference)
+    told.append(world.parts.gateway.notices[-1])
     assert len(told) == 5
     for index in order:
         apply_notice(processor(world), told[index])
@@ -317,10 +315,9 @@ def test_the_whole_log_replayed_twice_in_any_order_changes_nothing(seed: int) ->
             world.parts.gateway.settle(reference)
     paid = world.parts.gateway.charges()[0].request
     known = {"customer_id": paid.customer_id, "invoice_id": paid.invoice_id}
-    log = [
-        *world.parts.gateway.notices,
-        *(a_notice(world, kind, **known) for kind in ("charge.refunded", "charge.dispute.created")),
-    ]
+    dispute = world.parts.gateway.dispute_opens(world.parts.gateway.charges()[0].reference)
+    world.parts.gateway.dispute_closes(dispute, won=False)
+    log = [*world.parts.gateway.notices, a_notice(world, "charge.refunded", **known)]
     assert len(log) > 12
     assert jobs.apply_notices(log) == []
     environment = world.parts.store.get(environment_key(world.env))

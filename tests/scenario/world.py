@@ -184,13 +184,25 @@ def assert_books(world: World) -> None:
         of = [invoice for invoice in invoices if invoice.currency == currency]
         collected = [p for i in of for p in i.payments if p.id not in recorded]
         by_hand = [payment for payment in recorded.values() if payment.currency == currency]
-        assert ledger.get(LedgerAccount.CASH, 0) == sum(p.amount for p in (*collected, *by_hand))
-        assert all(i.amount_paid == sum(a.amount for p in i.payments for a in p.allocations) for i in of)
+        disputes = [dispute for p in collected for dispute in p.disputes]
+        taken = sum(each.state.withdrawn for each in disputes)
+        lost = sum(each.lost for each in disputes)
+        fees = sum(each.state.fee for each in disputes if each.state.fee_currency == currency)
+        cash = sum(p.amount for p in (*collected, *by_hand)) - taken - fees
+        assert ledger.get(LedgerAccount.CASH, 0) == cash
+        assert ledger.get(LedgerAccount.PROCESSOR_FEES, 0) == fees
+        assert all(
+            i.amount_paid == sum(a.amount for p in i.payments for a in p.allocations) - _lost(i) for i in of
+        )
         open_amount = sum(i.amount_remaining for i in of if i.status == "open")
-        assert ledger.get(LedgerAccount.RECEIVABLE, 0) == open_amount
+        assert ledger.get(LedgerAccount.RECEIVABLE, 0) == open_amount + taken - lost
     for customer_id in {invoice.customer_id for invoice in invoices}:
         numbers = sorted(i.sequence for i in invoices if i.customer_id == customer_id)
         assert numbers == list(range(1, len(numbers) + 1))
+
+
+def _lost(invoice: Invoice) -> int:
+    return sum(dispute.lost for payment in invoice.payments for dispute in payment.disputes)
 
 
 __all__ = ["API", "ENV", "Parts", "World", "assert_books", "child_key", "customer_key"]

@@ -17,7 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -33,6 +33,7 @@ from chalicelib.application.ports import (
     RefundRequest,
 )
 from chalicelib.domain.customer import Customer, PaymentMethod
+from chalicelib.domain.dispute import Dispute, DisputeState, DisputeStatus
 from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
 from chalicelib.domain.payment import ChargeResult, Outcome
 
@@ -59,6 +60,7 @@ _METHOD = re.compile(r"pm_[A-Za-z0-9_]+")
 _ALIASES = {"decline": "generic_decline", "needs_customer": "authentication_required", "hard": "lost_card"}
 _FAULTS = {"unavailable", "lost_after_charge", "lost_before_charge"}
 _PAGE = 100
+DISPUTE_FEE = 1500
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class Charged:
     amount: int
     result: ChargeResult
     refunded: int = 0
+    disputes: dict[str, DisputeState] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -158,6 +161,11 @@ class MemoryGateway:
                 if (known.env, known.key, known.reference) == (request.env, request.key, request.reference):
                     return reference
             return self._give_back(request)
+
+    def disputes(self, payment: str) -> list[DisputeState]:
+        with self._lock:
+            self._begin("disputes")
+            return list(self.payments[payment].disputes.values())
 
     def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
         with self._lock:
@@ -251,6 +259,52 @@ class MemoryGateway:
                 raise ValueError(f"{reference} is at its end")
             self._decide(payment, _ALIASES.get(behaviour, behaviour))
 
+    def dispute_opens(
+        self, reference: str, amount: int | None = None, *, inquiry: bool = False, fee: int = DISPUTE_FEE
+    ) -> str:
+        """The customer's bank claims a succeeded payment back, wholly or in part; an inquiry only asks. Answers the
+        dispute's reference.
+        """
+        with self._lock:
+            payment = self.payments[reference]
+            if payment.result.outcome is not Outcome.SUCCEEDED:
+                raise ValueError(f"{reference} was not paid")
+            state = DisputeState(
+                reference=reference.replace("pi_", f"du_{len(payment.disputes) + 1}_"),
+                status=DisputeStatus.INQUIRY,
+                amount=payment.amount if amount is None else amount,
+                currency=payment.currency,
+                reason="fraudulent",
+                evidence_due_at=self.now() + timedelta(days=9),
+            )
+            payment.disputes[state.reference] = state
+            self._notify("charge.dispute.created", reference, payment.request)
+            if not inquiry:
+                self.dispute_escalates(state.reference, fee=fee)
+            return state.reference
+
+    def dispute_escalates(self, dispute: str, *, fee: int = DISPUTE_FEE) -> None:
+        """The money is withdrawn: an inquiry became a dispute."""
+        self._dispute_moves(
+            dispute, "funds_withdrawn", status=DisputeStatus.NEEDS_RESPONSE, withdrawn=True, fee=fee
+        )
+
+    def dispute_closes(self, dispute: str, *, won: bool) -> None:
+        """Decided by the bank; an inquiry is closed either way. What was won is given back, its fee is not."""
+        with self._lock:
+            was = self.disputed(dispute).disputes[dispute].status
+            if was is DisputeStatus.INQUIRY:
+                self._dispute_moves(dispute, "closed", status=DisputeStatus.INQUIRY_CLOSED)
+            elif won:
+                self._dispute_moves(dispute, "funds_reinstated", status=DisputeStatus.WON, withdrawn=False)
+                self._dispute_moves(dispute, "closed")
+            else:
+                self._dispute_moves(dispute, "closed", status=DisputeStatus.LOST)
+
+    def disputed(self, dispute: str) -> Charged:
+        """The payment that a dispute is about."""
+        return next(payment for payment in self.payments.values() if dispute in payment.disputes)
+
     def pay_checkout(self, reference: str, method: str = "pm_card_visa") -> CheckoutState:
         """The customer pays (or saves a card) on the hosted page; a declined card leaves the page open."""
         with self._lock:
@@ -332,11 +386,29 @@ class MemoryGateway:
             f"payment_intent.{kinds.get(outcome, 'payment_failed')}", payment.reference, payment.request
         )
 
+    def _dispute_moves(
+        self, dispute: str, event: str, *, withdrawn: bool | None = None, fee: int = 0, **changes: Any
+    ) -> None:
+        with self._lock:
+            payment = self.disputed(dispute)
+            state = payment.disputes[dispute]
+            if withdrawn is not None:
+                changes["withdrawn"] = state.amount if withdrawn else 0
+            if fee:
+                changes |= {"fee": state.fee + fee, "fee_currency": payment.currency}
+            payment.disputes[dispute] = replace(state, **changes)
+            self._notify(f"charge.dispute.{event}", payment.reference, payment.request)
+
     def _give_back(self, request: RefundRequest) -> str:
         payment = self.payments.get(request.reference)
         if payment is None or payment.result.outcome is not Outcome.SUCCEEDED:
             raise GatewayMisuseError("there is no such payment to refund")
-        if request.amount > payment.amount - payment.refunded or request.currency != payment.currency:
+        states = payment.disputes.values()
+        contested = sum(Dispute(state=state, opened_at=self.now()).contested for state in states)
+        if (
+            request.amount > payment.amount - payment.refunded - contested
+            or request.currency != payment.currency
+        ):
             raise GatewayMisuseError("the refund is greater than what is left of the payment")
         payment.refunded += request.amount
         reference = f"re_mem_{len(self.refunds) + 1}"

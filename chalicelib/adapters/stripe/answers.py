@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from chalicelib.adapters.stripe.currencies import from_stripe
 from chalicelib.adapters.stripe.declines import CANCELED, decline, decline_of
 from chalicelib.application.ports import CheckoutState
 from chalicelib.domain.customer import PaymentMethod
+from chalicelib.domain.dispute import DisputeState, DisputeStatus
 from chalicelib.domain.payment import ChargeResult, Outcome
 
 Json = Mapping[str, Any]
@@ -20,6 +22,20 @@ _OUTCOMES: Final = {
     "canceled": Outcome.DECLINED,
 }
 _RANK: Final = [Outcome.SUCCEEDED, Outcome.PROCESSING, Outcome.UNKNOWN, Outcome.DECLINED]
+
+_DISPUTES: Final = {
+    "warning_needs_response": DisputeStatus.INQUIRY,
+    "warning_under_review": DisputeStatus.INQUIRY,
+    "warning_closed": DisputeStatus.INQUIRY_CLOSED,
+    "needs_response": DisputeStatus.NEEDS_RESPONSE,
+    "under_review": DisputeStatus.UNDER_REVIEW,
+    "won": DisputeStatus.WON,
+    "lost": DisputeStatus.LOST,
+    "appeal_needs_response": DisputeStatus.LOST,
+    "appeal_under_review": DisputeStatus.LOST,
+    "prevented": DisputeStatus.PREVENTED,
+}
+"""An appeal is ours to make: until it is won the money is gone, and nothing is held back for it."""
 
 
 def charge_result(intent: Json) -> ChargeResult:
@@ -97,6 +113,31 @@ def checkout_state(session: Json) -> CheckoutState:
         payable=session["status"] == "open" or under_way,
         charge=charge,
         method=_method_of_intent(intent) if complete and intent else None,
+    )
+
+
+def dispute_state(dispute: Json) -> DisputeState:
+    """A dispute with its balance transactions, which tell what was withdrawn and given back, and the fees.
+
+    They are in the account's currency: that something was withdrawn they say, how much of ours the dispute's own
+    amount says. KeyError for a status that we do not know, or a field that must be there.
+    """
+    currency = dispute["currency"].upper()
+    amount = from_stripe(dispute["amount"], currency)
+    moves = dispute["balance_transactions"]
+    taken = sum(move["amount"] < 0 for move in moves) > sum(move["amount"] > 0 for move in moves)
+    settled_in = moves[0]["currency"].upper() if moves else ""
+    due_by = dispute["evidence_details"]["due_by"]
+    return DisputeState(
+        reference=dispute["id"],
+        status=_DISPUTES[dispute["status"]],
+        amount=amount,
+        currency=currency,
+        reason=dispute["reason"],
+        withdrawn=amount if taken else 0,
+        fee=from_stripe(sum(move["fee"] for move in moves), settled_in) if moves else 0,
+        fee_currency=settled_in,
+        evidence_due_at=datetime.fromtimestamp(due_by, UTC) if due_by is not None else None,
     )
 
 

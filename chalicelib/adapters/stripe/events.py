@@ -29,6 +29,8 @@ _OF_A_PAYMENT: Final = (
     "refund.failed",
     "charge.dispute.created",
     "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
     "charge.dispute.closed",
 )
 DETACHED: Final = "payment_method.detached"

@@ -32,6 +32,7 @@ from chalicelib.application.ports import (
     RefundRequest,
 )
 from chalicelib.domain.customer import Customer, PaymentMethod
+from chalicelib.domain.dispute import DisputeState
 from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
 from chalicelib.domain.payment import ChargeResult, Outcome
 
@@ -130,6 +131,11 @@ class StripeGateway:
         body = params.refund_params(request)
         made = self._call("post", "/v1/refunds", key=f"refund:{request.env}:{request.key}", **body)
         return str(made["id"])
+
+    def disputes(self, payment: str) -> list[DisputeState]:
+        """One call: Stripe lists a payment's disputes with their balance transactions."""
+        found = self._call("get", "/v1/disputes", payment_intent=payment, limit=_PAGE)
+        return [answers.dispute_state(each) for each in reversed(found["data"])]
 
     def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
         """Stripe wants `expires_at` between 30 minutes and 24 hours from now."""

@@ -152,6 +152,7 @@ def dispute(standin: Standin, given: Orders) -> Orders:
         charge,
         reason=given.get("reason", "fraudulent"),
         amount=given.get("amount"),
+        inquiry=given.get("inquiry", False),
     ).data
 
 

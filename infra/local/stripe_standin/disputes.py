@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .charges import book
 from .context import Call
 from .errors import invalid
 from .ids import new_id
@@ -11,6 +12,7 @@ from .listing import matches, page
 from .store import Record
 
 EVIDENCE_DAYS = 9
+FEE = 1500
 
 
 def retrieve(call: Call) -> Record:
@@ -24,9 +26,14 @@ def list_all(call: Call) -> dict[str, Any]:
 
 
 def open_dispute(
-    call: Call, charge: Record, *, reason: str = "fraudulent", amount: int | None = None
+    call: Call,
+    charge: Record,
+    *,
+    reason: str = "fraudulent",
+    amount: int | None = None,
+    inquiry: bool = False,
 ) -> Record:
-    """The customer's bank takes the money back until the dispute is closed."""
+    """The customer's bank takes the money back until the dispute is closed; an inquiry only asks."""
     if charge.data["status"] != "succeeded" or charge.hidden.get("disputed"):
         raise invalid(f"Charge {charge.id} cannot be disputed: it did not succeed or already is.")
     brand = charge.data["payment_method_details"].get("card", {}).get("brand")
@@ -53,8 +60,14 @@ def open_dispute(
         "payment_intent": charge.data["payment_intent"],
         "payment_method_details": {"type": "card", "card": {"brand": brand, "case_type": "chargeback"}},
         "reason": reason,
-        "status": "needs_response",
+        "status": "warning_needs_response" if inquiry else "needs_response",
     }
+    if inquiry:
+        data["payment_method_details"]["card"]["case_type"] = "inquiry"
+        dispute = call.store.add("dispute", data)
+        call.emit("charge.dispute.created", dispute)
+        return dispute
+    data["balance_transactions"].append(_moved(call, charge, -data["amount"], fee=FEE))
     dispute = call.store.add("dispute", data)
     charge.data["disputed"] = True
     charge.hidden["disputed"] = True
@@ -65,14 +78,31 @@ def open_dispute(
 
 
 def close_dispute(call: Call, dispute: Record, *, won: bool) -> Record:
-    if dispute.data["status"] in ("won", "lost"):
+    if dispute.data["status"] in ("won", "lost", "warning_closed"):
         raise invalid(f"Dispute {dispute.id} is already closed.")
+    if dispute.data["status"].startswith("warning"):
+        dispute.data["status"] = "warning_closed"
+        call.store.save(dispute)
+        call.emit("charge.dispute.closed", dispute)
+        return dispute
     dispute.data["status"] = "won" if won else "lost"
+    charge = call.find("charge", dispute.data["charge"])
+    if won:
+        dispute.data["balance_transactions"].append(_moved(call, charge, dispute.data["amount"]))
     call.store.save(dispute)
     if won:
-        charge = call.find("charge", dispute.data["charge"])
         charge.hidden["disputed"] = False
         call.store.save(charge)
         call.emit("charge.dispute.funds_reinstated", dispute)
     call.emit("charge.dispute.closed", dispute)
     return dispute
+
+
+def _moved(call: Call, charge: Record, amount: int, *, fee: int = 0) -> dict[str, Any]:
+    """The balance transaction of money that was withdrawn or given back."""
+    booked = book(call, charge, "adjustment", amount)
+    booked.data.update(
+        reporting_category="dispute" if amount < 0 else "dispute_reversal", fee=fee, net=amount - fee
+    )
+    call.store.save(booked)
+    return booked.data
