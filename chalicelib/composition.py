@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.application.credentials import KeyRing
 from chalicelib.application.ops import Ops
-from chalicelib.application.ports import Catalogs, Gateway, Mailer, ProcessorNotice, Queues, Store
+from chalicelib.application.ports import Captcha, Catalogs, Gateway, Mailer, ProcessorNotice, Queues, Store
 from chalicelib.domain.environment import Environment
 
 if TYPE_CHECKING:
@@ -132,10 +132,27 @@ class Services:
 
         own = self.settings
         return Limits(
-            address=Rate(own.address_attempts_per_minute, own.address_attempts_per_hour),
-            subject=Rate(own.subject_attempts_per_minute, own.subject_attempts_per_hour),
-            visitors=Rate(own.visitor_attempts_per_minute, own.visitor_attempts_per_hour),
+            address=Rate.of(own.address_limit),
+            signup=Rate.of(own.signup_limit),
+            visitors=Rate.of(own.visitors_limit),
+            failures=Rate.of(own.failures_limit),
+            returns=Rate.of(own.returns_limit),
+            writes=Rate.of(own.writes_limit),
+            key_writes=Rate.of(own.key_writes_limit),
             declined_weight=own.declined_attempt_weight,
+        )
+
+    @cached_property
+    def captcha(self) -> Captcha | None:
+        """None: visitors need not show that they are people."""
+        if not self.settings.captcha_provider:
+            return None
+        from chalicelib.adapters.captcha import PROVIDERS, SiteVerify
+
+        return SiteVerify(
+            PROVIDERS[self.settings.captcha_provider],
+            site_key=self.settings.captcha_site_key,
+            secret=lambda: self.secrets.get("captcha_secret"),
         )
 
     @cached_property

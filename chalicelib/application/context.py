@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from chalicelib.application.ports import Catalogs, Gateway, Queues, Store, VersionConflict
 from chalicelib.application.records import key_of
+from chalicelib.domain.customer import PaymentMethod
 from chalicelib.domain.errors import ConflictError, IdempotencyMismatchError
 from chalicelib.domain.journal import CLOCK, Actor
 
@@ -63,6 +64,8 @@ class Context:
     request_print: str = ""
     tally: Counter[str] | None = None
     """Counts the facts committed in this context, by type, where somebody wants to know."""
+    admit_method: Callable[[PaymentMethod], None] | None = None
+    """Asked about a payment method that was just attached, before anything is charged to it; refuses by raising."""
     unknown: list[timedelta] | None = None
     """Collects the ages of attempts that were asked about and still have no outcome, where somebody wants to know."""
 

@@ -25,6 +25,8 @@ def attach(ctx: Context, customer_id: str, method: str) -> PaymentMethod:
     account = ensure_processor_customer(ctx, customer_id)
     assert account.processor_customer is not None
     saved = ctx.gateway.attach_method(account.processor_customer, method)
+    if ctx.admit_method is not None:
+        ctx.admit_method(saved)
     remember(ctx, customer_id, saved)
     return saved
 

@@ -267,6 +267,22 @@ class Letter:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+class Captcha(Protocol):
+    """Whoever tells people from programs. `field` is what its widget calls the solution in a form."""
+
+    field: str
+    widget: str
+    """The class of the element that it draws itself into."""
+    site_key: str
+    script: str
+    sources: tuple[str, ...]
+    """The origins that a page must let it load from."""
+
+    def is_solved(self, solution: str, *, address: str) -> bool:
+        """Whether this is a fresh solution. CaptchaUnavailableError when it cannot be checked."""
+        ...
+
+
 class Mailer(Protocol):
     def send(self, *, to: str, subject: str, html: str, text: str, reference: str) -> None: ...
 

@@ -137,6 +137,18 @@ class RateLimitedError(DomainError):
     code = "rate_limited"
 
 
+class CaptchaRequiredError(DomainError):
+    """The site asks its visitors to solve a captcha, and this request holds no solution that stands."""
+
+    code = "captcha_required"
+
+
+class CaptchaUnavailableError(DomainError):
+    """Whoever checks captchas cannot be asked right now; an unchecked visitor does not pass."""
+
+    code = "captcha_unavailable"
+
+
 class GatewayUnavailableError(DomainError):
     """The payment provider cannot be asked right now; never the customer's failure."""
 

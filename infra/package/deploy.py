@@ -18,6 +18,16 @@ PARAMETERS = {
     "MAIL_FROM": "MailFrom",
     "ALLOWED_ORIGINS": "AllowedOrigins",
     "ALARM_EMAIL": "AlarmEmail",
+    "ADDRESS_LIMIT": "AddressLimit",
+    "SIGNUP_LIMIT": "SignupLimit",
+    "VISITORS_LIMIT": "VisitorsLimit",
+    "FAILURES_LIMIT": "FailuresLimit",
+    "RETURNS_LIMIT": "ReturnsLimit",
+    "WRITES_LIMIT": "WritesLimit",
+    "KEY_WRITES_LIMIT": "KeyWritesLimit",
+    "DECLINED_ATTEMPT_WEIGHT": "DeclinedAttemptWeight",
+    "CAPTCHA_PROVIDER": "CaptchaProvider",
+    "CAPTCHA_SITE_KEY": "CaptchaSiteKey",
 }
 """Variable of make → parameter of the stack. One that is not given keeps the stack's value, or the default."""
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from infra.package.build import PROJECT
+from infra.package.template import merge_template
 
 ACCOUNT, REGION, STAGE = "123456789012", "us-east-1", "dev"
 MAIL_FROM = "billing@example.com"
@@ -58,7 +59,9 @@ class Stack:
             "Stage": STAGE, "MailFrom": MAIL_FROM, "PublicUrl": "https://perennial.test", "AllowedOrigins": "",
             "AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::StackName": "perennial",
         }  # fmt: skip
-        return fixed[name] if name in fixed else self.names[name]
+        if name in fixed or name in self.names:
+            return fixed.get(name) or self.names.get(name, "")
+        return str(merge_template(STAGE)["Parameters"][name]["Default"])
 
     def statements(self, function: str) -> list[dict[str, Any]]:
         document = json.loads((POLICIES / f"{function}.json").read_text(encoding="utf-8"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
 
 from chalicelib.adapters.memory.gateway import MemoryGateway
+from chalicelib.application.limits import Limits, Rate
 from tests.infra.billing_api import billing_on
 
 NEW = {
@@ -26,10 +28,10 @@ class Shop:
         self.api = billing.api
         self.gateway: MemoryGateway = billing.gateway
         self.pub = self.api.sandbox.publishable_token
-        self._monkeypatch = monkeypatch
+        self.patch = monkeypatch
 
     def come_from(self, address):
-        self._monkeypatch.setattr("chalice.local.LambdaEventConverter.LOCAL_SOURCE_IP", address)
+        self.patch.setattr("chalice.local.LambdaEventConverter.LOCAL_SOURCE_IP", address)
 
     def open_checkout(self, key=None, **headers):
         """At the same instant as all others, so that only the test's clock moves windows on."""
@@ -148,22 +150,146 @@ def test_the_form_of_the_page_is_limited_and_says_so_in_words(shop):
     assert shop.reached <= 6
 
 
-def test_declined_cards_of_one_customer_count_more(shop):
+DECLINED = "pm_card_chargeCustomerFail"
+"""It can be saved, and every charge to it is declined."""
+
+
+def posts(shop, times, path, body=None, **options):
+    return [shop.at_once("POST", path, body, **options).status for _ in range(times)]
+
+
+def test_declined_cards_of_one_customer(shop):
+    """Saving cards by way of a merchant's server: a thousand, from one address and from two hundred."""
     customer = shop.billing.customer()
     path = f"/v1/customers/{customer}/payment_methods"
     shop.gateway.calls.clear()
-    statuses = [
-        shop.at_once("POST", path, {"payment_method": "pm_card_chargeDeclined"}).status for _ in range(50)
-    ]
-    assert statuses.count(429) == 48
-    assert shop.gateway.calls["attach_method"] == 2
+    statuses = []
+    for number in range(1000):
+        shop.come_from(f"198.51.100.{number % 200}" if number >= 500 else "198.51.100.1")
+        body = {"payment_method": "pm_card_chargeDeclined"}
+        statuses.append(shop.at_once("POST", path, body).status)
+    assert (statuses.count(402), statuses.count(429)) == (6, 994)
+    assert shop.gateway.calls["attach_method"] == 6
 
 
-def test_one_customers_invoice_is_tried_a_few_times_a_minute(shop):
-    customer = shop.billing.customer("pm_card_visa")
-    shop.api.now += timedelta(minutes=1)
-    subscription = shop.billing.subscribe(customer)
+def test_an_hour_of_declined_cards_of_one_customer(shop):
+    customer = shop.billing.customer()
+    path = f"/v1/customers/{customer}/payment_methods"
+    shop.gateway.calls.clear()
+    for _ in range(60):
+        posts(shop, 10, path, {"payment_method": "pm_card_chargeDeclined"})
+        shop.api.now += timedelta(minutes=1)
+    assert shop.gateway.calls["attach_method"] <= 2 * 20  # two windows: the test does not begin on the hour
+
+
+def test_an_invoice_that_keeps_being_declined(shop):
+    customer = shop.billing.customer(DECLINED)
+    order = {"customer": customer, "plan": "starter", "trial_days": 0}
+    assert shop.billing("POST", "/v1/subscriptions", order).status == 402
     (invoice,) = shop.billing.invoices(customer)
-    assert subscription["status"] == "active"
-    statuses = [shop.at_once("POST", f"/v1/invoices/{invoice['id']}/pay", {}).status for _ in range(50)]
-    assert statuses.count(429) == 44
+    shop.api.now += timedelta(minutes=1)
+    shop.gateway.calls.clear()
+    statuses = posts(shop, 1000, f"/v1/invoices/{invoice['id']}/pay", {})
+    assert (statuses.count(402), statuses.count(429)) == (6, 994)
+    assert shop.gateway.calls["charge"] == 6
+
+
+def test_new_subscriptions_of_one_customer_that_are_declined(shop):
+    customer = shop.billing.customer()
+    order = {"customer": customer, "plan": "starter", "trial_days": 0, "payment_method": DECLINED}
+    shop.gateway.calls.clear()
+    statuses = posts(shop, 1000, "/v1/subscriptions", order)
+    assert (statuses.count(402), statuses.count(429)) == (6, 994)
+    assert shop.gateway.calls["charge"] == 6
+
+
+def test_retries_by_hand_that_are_declined(shop):
+    """The answer is no error, and yet they count."""
+    customer = shop.billing.customer("pm_card_visa")
+    subscription = shop.billing.subscribe(customer)["id"]
+    shop.gateway.behave(
+        shop.billing.ok("GET", f"/v1/customers/{customer}/payment_methods")["data"][0]["id"], "decline"
+    )
+    shop.billing.advance("P32D")
+    assert shop.billing.ok("GET", f"/v1/subscriptions/{subscription}")["status"] == "past_due"
+    shop.gateway.calls.clear()
+    statuses = posts(shop, 100, f"/v1/subscriptions/{subscription}/retry_payment")
+    assert (statuses.count(200), statuses.count(429)) == (6, 94)
+    assert shop.gateway.calls["charge"] == 6
+
+
+def test_one_card_with_two_hundred_customers(shop):
+    """In live; the card is known again whoever brings it."""
+    key = shop.api.live.secret_token
+    customers = [
+        shop.billing.ok("POST", "/v1/customers", {"email": f"u{n}@example.com"}, key=key)["id"]
+        for n in range(200)
+    ]
+    shop.api.now += timedelta(hours=1)
+    shop.gateway.calls.clear()
+    statuses = []
+    for number in range(1000):
+        order = {
+            "customer": customers[number % 200],
+            "plan": "starter",
+            "trial_days": 0,
+            "payment_method": DECLINED,
+        }
+        statuses.append(shop.at_once("POST", "/v1/subscriptions", order, key=key).status)
+    assert (statuses.count(402), statuses.count(429)) == (6, 994)
+    assert shop.gateway.calls["charge"] == 6
+
+
+def test_payments_that_succeed_are_as_many_as_one_likes(shop):
+    customer = shop.billing.customer()
+    order = {"customer": customer, "plan": "starter", "trial_days": 0, "payment_method": "pm_card_visa"}
+    assert set(posts(shop, 40, "/v1/subscriptions", order)) == {201}
+    path = f"/v1/customers/{customer}/payment_methods"
+    assert set(posts(shop, 40, path, {"payment_method": "pm_card_visa"})) == {201}
+
+
+def test_many_at_once_are_no_way_around_it(shop):
+    """Every place is taken before the card is tried, not counted after."""
+    customer = shop.billing.customer()
+    path = f"/v1/customers/{customer}/payment_methods"
+    tried, attach = [], MemoryGateway.attach_method
+
+    def meanwhile(*args):
+        tried.append(args)
+        if len(tried) < 50:
+            shop.at_once("POST", path, {"payment_method": "pm_card_chargeDeclined"})
+        return attach(*args)
+
+    shop.patch.setattr(MemoryGateway, "attach_method", meanwhile)
+    shop.at_once("POST", path, {"payment_method": "pm_card_chargeDeclined"})
+    assert len(tried) == 6
+
+
+def test_the_way_back_from_a_page_asks_the_processor_a_few_times(shop):
+    page = shop.open_checkout().json["id"]
+    shop.gateway.calls.clear()
+    address = f"/checkout/return?{urlencode({'env': shop.api.sandbox.environment.id, 'session': page})}"
+    statuses = {shop.api._client.http.request("GET", address).status_code for _ in range(1000)}
+    assert statuses == {200}
+    assert shop.gateway.calls["checkout"] == 20
+
+
+def test_what_a_publishable_key_writes_is_limited_by_address(shop):
+    step = {"plan": "starter", "email": "ada@example.com"}
+    statuses = posts(shop, 1000, "/v1/signup_sessions", step, key=shop.pub)
+    assert (statuses.count(201), statuses.count(429)) == (60, 940)
+    shop.come_from("198.51.100.1")
+    assert shop.at_once("POST", "/v1/signup_sessions", step, key=shop.pub).status == 201
+    assert set(posts(shop, 200, "/v1/signup_sessions", step)) == {201}, "a secret key is the merchant's own"
+
+
+def test_what_a_publishable_key_writes_is_limited_by_key(shop):
+    shop.api.services.limits = replace(Limits(), key_writes=Rate(100, 1000))
+    statuses = []
+    for number in range(1000):
+        shop.come_from(f"198.51.100.{number % 200}")
+        statuses.append(shop.at_once("POST", "/v1/signup_sessions", {"plan": "starter"}, key=shop.pub).status)
+    assert (statuses.count(201), statuses.count(429)) == (100, 900)
+    signup = shop.billing.ok("GET", "/v1/signup_sessions")["data"][0]["id"]
+    answer = shop.at_once("GET", f"/v1/signup_sessions/{signup}", key=shop.pub)
+    assert answer.status == 200, "reading is never held up"

@@ -266,6 +266,7 @@ def test_everything_that_a_function_asks_for_is_allowed(cloud: Cloud, function: 
 BILLING, OPS = "table/perennial-BillingTable", "table/perennial-OpsTable"
 UNREACHED = {
     ("api_handler", "sqs:SendMessage", "perennial-ClockQueue"): "an advance that outlives its request",
+    ("api_handler", "ssm:GetParameter", "parameter/perennial/dev/captcha_secret"): "a captcha, if turned on",
     ("tick", "dynamodb:DeleteItem", OPS): "the mark of an advance that ended",
     ("work_due", "dynamodb:Query", BILLING): "the checkouts of a subscription to be released",
     ("advance_clock", "dynamodb:Query", BILLING): "the same, in a sandbox",

@@ -15,6 +15,8 @@ from chalicelib.domain import contact
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
 from chalicelib.domain.errors import (
+    CaptchaRequiredError,
+    CaptchaUnavailableError,
     ConflictError,
     ForbiddenError,
     GatewayUnavailableError,
@@ -52,6 +54,8 @@ bp = Blueprint(__name__)
         InvalidStateError,
         ConflictError,
         RateLimitedError,
+        CaptchaRequiredError,
+        CaptchaUnavailableError,
         GatewayUnavailableError,
     ),
 )

@@ -6,14 +6,17 @@ from chalice.app import Blueprint
 from pydantic import Field
 
 from chalicelib.application import dunning as use_cases
+from chalicelib.domain import ids
 from chalicelib.domain.errors import (
     ConflictError,
     GatewayUnavailableError,
     InvalidStateError,
     NotFoundError,
+    RateLimitedError,
 )
 from chalicelib.entrypoints.http.invoices import invoice_view
 from chalicelib.entrypoints.http.kit import Call, Schema, Scope, endpoint
+from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.invoices import InvoiceView
 from chalicelib.entrypoints.http.schemas.subscriptions import SubscriptionView
 from chalicelib.entrypoints.http.subscriptions import subscription_view
@@ -33,10 +36,12 @@ class GraceRequest(Schema):
     scope=Scope.WRITE,
     tag="Arrears",
     summary="Try the oldest unpaid invoice now; the schedule stays as it is",
-    errors=(NotFoundError, InvalidStateError, ConflictError, GatewayUnavailableError),
+    errors=(NotFoundError, InvalidStateError, ConflictError, RateLimitedError, GatewayUnavailableError),
 )
 def retry_payment(call: Call[None]) -> SubscriptionView:
-    return subscription_view(use_cases.retry_now(call.ctx, call.path["id"]))
+    subscription_id = ids.require("sub", call.path["id"])
+    with payment(call, ids.customer_of(subscription_id)) as ctx:
+        return subscription_view(use_cases.retry_now(ctx, subscription_id))
 
 
 @endpoint(

@@ -23,7 +23,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
 from chalicelib.domain.payment import Attempt
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
-from chalicelib.entrypoints.http.limiting import attempt
+from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.invoices import (
     AttemptPage,
     AttemptView,
@@ -115,8 +115,9 @@ def list_attempts(call: Call[None]) -> AttemptPage:
 )
 def pay_invoice(call: Call[PayRequest]) -> InvoiceView:
     invoice_id = ids.require("inv", call.path["id"])
-    with attempt(call, call.ctx, visitor=False, subject=ids.customer_of(invoice_id)):
-        paid = use_cases.pay_invoice(call.ctx, invoice_id, payment_method=call.body.payment_method)
+    method = call.body.payment_method
+    with payment(call, ids.customer_of(invoice_id), new_method=method is not None) as ctx:
+        paid = use_cases.pay_invoice(ctx, invoice_id, payment_method=method)
     return invoice_view(paid, call.ctx.now)
 
 

@@ -44,6 +44,7 @@ from chalicelib.domain.errors import DomainError
 from chalicelib.entrypoints.http.bodies import Schema, View
 from chalicelib.entrypoints.http.edge import unexpected
 from chalicelib.entrypoints.http.endpoints import ENDPOINTS, Call, Endpoint, Recompute, Reply
+from chalicelib.entrypoints.http.limiting import CAPTCHA_HEADER
 from chalicelib.entrypoints.http.serving import CURRENT, serve
 
 __all__ = ["Call", "Reply", "Schema", "Scope", "View", "endpoint"]
@@ -51,7 +52,7 @@ __all__ = ["Call", "Reply", "Schema", "Scope", "View", "endpoint"]
 H = TypeVar("H", bound=Callable[..., Any])
 
 CORS = CORSConfig(
-    allow_headers=["Idempotency-Key", "If-None-Match"],
+    allow_headers=["Idempotency-Key", "If-None-Match", CAPTCHA_HEADER],
     expose_headers=["ETag", "Idempotent-Replayed", "Retry-After", "X-Request-Id"],
     max_age=600,
 )

@@ -12,17 +12,20 @@ from pydantic.json_schema import models_json_schema
 
 from chalicelib.domain.credentials import Scope
 from chalicelib.domain.errors import (
+    CaptchaRequiredError,
     ConflictError,
     DomainError,
     ForbiddenError,
     IdempotencyInFlightError,
     IdempotencyMismatchError,
     NotFoundError,
+    RateLimitedError,
     UnauthenticatedError,
     ValidationError,
 )
 from chalicelib.entrypoints.http.endpoints import Endpoint
 from chalicelib.entrypoints.http.idempotency import HEADER, MAX_LENGTH
+from chalicelib.entrypoints.http.limiting import CAPTCHA_HEADER
 from chalicelib.entrypoints.http.problems import (
     KINDS,
     MEDIA_TYPE,
@@ -201,6 +204,16 @@ def _parameters(endpoint: Endpoint, schemas: dict[str, Any], references: Referen
                 "schema": {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "pattern": "^[ -~]+$"},
             }
         )
+    if CaptchaRequiredError in endpoint.errors:
+        found.append(
+            {
+                "name": CAPTCHA_HEADER,
+                "in": "header",
+                "required": False,
+                "description": "A captcha's solution, with a publishable key where the site asks for one.",
+                "schema": {"type": "string", "maxLength": 8192, "pattern": "^[!-~]*$"},
+            }
+        )
     return found
 
 
@@ -252,6 +265,8 @@ def _codes(endpoint: Endpoint) -> list[str]:
     errors: list[type[DomainError]] = [ValidationError, *endpoint.errors]
     if not endpoint.public:
         errors += [UnauthenticatedError, ForbiddenError]
+    if endpoint.publishable and endpoint.method != "GET":
+        errors.append(RateLimitedError)
     if "{" in endpoint.path:
         errors.append(NotFoundError)
     if endpoint.method not in ("GET", "DELETE"):

@@ -17,7 +17,7 @@ from chalicelib.domain.errors import (
     ValidationError,
 )
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
-from chalicelib.entrypoints.http.limiting import attempt
+from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.payment_methods import (
     PaymentMethodList,
     PaymentMethodRequest,
@@ -48,9 +48,9 @@ bp = Blueprint(__name__)
 )
 def attach_payment_method(call: Call[PaymentMethodRequest]) -> PaymentMethodView:
     customer_id = ids.require("cus", call.path["id"])
-    with attempt(call, call.ctx, visitor=False, subject=customer_id):
-        method = use_cases.attach(call.ctx, customer_id, call.body.payment_method)
-        dunning.try_new_method(call.ctx, customer_id)
+    with payment(call, customer_id, new_method=True) as ctx:
+        method = use_cases.attach(ctx, customer_id, call.body.payment_method)
+        dunning.try_new_method(ctx, customer_id)
     return _view(method)
 
 

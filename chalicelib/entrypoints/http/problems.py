@@ -32,6 +32,7 @@ KINDS: dict[str, Kind] = {
     "unauthenticated": Kind(401, "No valid API key"),
     "payment_declined": Kind(402, "The payment was declined"),
     "forbidden": Kind(403, "The API key does not cover this"),
+    "captcha_required": Kind(403, "The captcha is not solved", repeat=True),
     "not_found": Kind(404, "Not found"),
     "method_not_allowed": Kind(405, "This method is not possible here"),
     "conflict": Kind(409, "Changed by somebody else", repeat=True),
@@ -49,10 +50,11 @@ KINDS: dict[str, Kind] = {
     "internal": Kind(500, "Something went wrong here", repeat=True),
     "error": Kind(500, "Something went wrong here", repeat=True),
     "gateway_unavailable": Kind(503, "The payment provider cannot be asked", repeat=True),
+    "captcha_unavailable": Kind(503, "The captcha cannot be checked", repeat=True),
 }
 """Every code that an answer may carry. A new DomainError needs its row here; a test says so."""
 
-_RETRY_AFTER = {"payment_pending": "2", "gateway_unavailable": "5", "rate_limited": "1", "conflict": "1"}
+_RETRY_AFTER = {"payment_pending": "2", "gateway_unavailable": "5", "captcha_unavailable": "5", "rate_limited": "1", "conflict": "1"}
 
 
 class MalformedBodyError(DomainError):

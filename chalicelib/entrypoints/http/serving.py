@@ -18,9 +18,10 @@ from chalicelib.domain.credentials import Scope, authorise
 from chalicelib.domain.errors import DomainError
 from chalicelib.domain.journal import Actor, ActorKind
 from chalicelib.entrypoints.http import bodies, idempotency
-from chalicelib.entrypoints.http.auth import authenticate
+from chalicelib.entrypoints.http.auth import authenticate, is_publishable
 from chalicelib.entrypoints.http.card_numbers import refuse_card_numbers
 from chalicelib.entrypoints.http.endpoints import Call, Endpoint, Reply
+from chalicelib.entrypoints.http.limiting import count_write
 from chalicelib.entrypoints.http.problems import problem_of
 
 CURRENT: ContextVar[Request] = ContextVar("request")
@@ -54,6 +55,8 @@ def _serve(
     if not endpoint.public:
         principal = authenticate(services, request.headers, query, machine_now=machine_now)
         authorise(principal.credential, endpoint.scope or Scope.READ, publishable=endpoint.publishable)
+        if endpoint.method != "GET" and is_publishable(principal.credential):
+            count_write(call, principal.environment.id, principal.credential.key_id)
         context = Context(
             env=principal.environment.id,
             now=principal.environment.business_now(machine_now),

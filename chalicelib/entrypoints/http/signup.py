@@ -11,6 +11,8 @@ from chalicelib.application.signup_completion import Completion, complete_signup
 from chalicelib.domain import ids
 from chalicelib.domain.checkout import CheckoutStatus
 from chalicelib.domain.errors import (
+    CaptchaRequiredError,
+    CaptchaUnavailableError,
     ConflictError,
     GatewayUnavailableError,
     InvalidStateError,
@@ -133,12 +135,14 @@ def price_signup_session(call: Call[None]) -> SignupPriceView:
         ConflictError,
         InvalidStateError,
         RateLimitedError,
+        CaptchaRequiredError,
+        CaptchaUnavailableError,
         GatewayUnavailableError,
     ),
 )
 def complete_signup_session(call: Call[None]) -> SignupSessionView:
     signup_id = ids.require("sus", call.path["id"])
-    with attempt(call, call.ctx, visitor=is_publishable(call.credential), subject=signup_id):
+    with attempt(call, call.ctx, visitor=is_publishable(call.credential), signup=signup_id):
         return signup_view(complete_signup(call.ctx, signup_id))
 
 

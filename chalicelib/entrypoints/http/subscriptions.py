@@ -6,6 +6,7 @@ from chalice.app import Blueprint
 
 from chalicelib.application import subscriptions as use_cases
 from chalicelib.application import trial_changes
+from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.customer import Terms
 from chalicelib.domain.errors import (
@@ -16,6 +17,7 @@ from chalicelib.domain.errors import (
     PaymentDeclinedError,
     PaymentPendingError,
     QuoteRequiredError,
+    RateLimitedError,
     ValidationError,
 )
 from chalicelib.domain.lifecycle import Order
@@ -29,6 +31,7 @@ from chalicelib.domain.subscription import (
     Trial,
 )
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.subscriptions import (
     CancelAt,
     CancellationView,
@@ -60,16 +63,24 @@ bp = Blueprint(__name__)
     scope=Scope.WRITE,
     tag="Subscriptions",
     summary="Start a subscription with the payment method on file",
-    errors=(NotFoundError, ValidationError, QuoteRequiredError, PaymentDeclinedError, PaymentPendingError),
+    errors=(
+        NotFoundError,
+        ValidationError,
+        QuoteRequiredError,
+        PaymentDeclinedError,
+        PaymentPendingError,
+        RateLimitedError,
+    ),
 )
 def create_subscription(call: Call[SubscriptionRequest]) -> SubscriptionView:
     body = call.body
     currency = body.currency or use_cases.default_currency(call.ctx, body.customer)
-    return subscription_view(
-        use_cases.create_subscription(
-            call.ctx, body.customer, order_of(body, currency), payment_method=body.payment_method
+    method = body.payment_method
+    with payment(call, body.customer, new_method=method is not None) as ctx:
+        order = order_of(body, currency)
+        return subscription_view(
+            use_cases.create_subscription(ctx, body.customer, order, payment_method=method)
         )
-    )
 
 
 @endpoint(
@@ -147,10 +158,19 @@ def undo_cancellation(call: Call[None]) -> SubscriptionView:
     scope=Scope.WRITE,
     tag="Subscriptions",
     summary="Bring a cancelled subscription back with the prices it had",
-    errors=(NotFoundError, InvalidStateError, ValidationError, PaymentDeclinedError, PaymentPendingError),
+    errors=(
+        NotFoundError,
+        InvalidStateError,
+        ValidationError,
+        PaymentDeclinedError,
+        PaymentPendingError,
+        RateLimitedError,
+    ),
 )
 def reactivate_subscription(call: Call[None]) -> SubscriptionView:
-    return subscription_view(use_cases.reactivate_subscription(call.ctx, call.path["id"]))
+    subscription_id = ids.require("sub", call.path["id"])
+    with payment(call, ids.customer_of(subscription_id)) as ctx:
+        return subscription_view(use_cases.reactivate_subscription(ctx, subscription_id))
 
 
 @endpoint(
@@ -176,10 +196,19 @@ def extend_trial(call: Call[ExtendTrialRequest]) -> SubscriptionView:
     scope=Scope.WRITE,
     tag="Subscriptions",
     summary="End a trial early: the first paid period begins now and is billed",
-    errors=(NotFoundError, ValidationError, InvalidStateError, ConflictError, GatewayUnavailableError),
+    errors=(
+        NotFoundError,
+        ValidationError,
+        InvalidStateError,
+        ConflictError,
+        RateLimitedError,
+        GatewayUnavailableError,
+    ),
 )
 def end_trial(call: Call[None]) -> SubscriptionView:
-    return subscription_view(trial_changes.end_trial_early(call.ctx, call.path["id"]))
+    subscription_id = ids.require("sub", call.path["id"])
+    with payment(call, ids.customer_of(subscription_id)) as ctx:
+        return subscription_view(trial_changes.end_trial_early(ctx, subscription_id))
 
 
 def order_of(body: SubscriptionRequest, currency: str) -> Order:

@@ -23,11 +23,13 @@ def page(
     sheets: tuple[str, ...] = ("base.css",),
     status: int = 200,
     headers: Mapping[str, str] | None = None,
+    sources: tuple[str, ...] = (),
     **data: Any,
 ) -> Reply:
     """`templates/<template>` with `data`, everything in it escaped, and `static/<sheets>` inlined.
 
-    Nothing else may load or run: no script, no frame, no picture but those drawn in the page.
+    Nothing else may load or run: no script, no frame, no picture but those drawn in the page. `sources` are the
+    origins of a widget (a captcha's) that the page cannot do without.
     """
     from markupsafe import Markup
 
@@ -38,7 +40,7 @@ def page(
         status=status,
         headers={
             "Content-Type": "text/html; charset=utf-8",
-            "Content-Security-Policy": _policy(style),
+            "Content-Security-Policy": _policy(style, sources),
             **(headers or {}),
         },
     )
@@ -50,11 +52,13 @@ def etag(content: object) -> str:
 
 
 @cache
-def _policy(style: str) -> str:
+def _policy(style: str, sources: tuple[str, ...]) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    widget = " ".join(sources)
+    more = f"; script-src {widget}; frame-src {widget}; connect-src {widget}" if widget else ""
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'sha256-{digest}'{widget and ' ' + widget}; img-src data:; "
+        f"form-action 'self'; base-uri 'none'; frame-ancestors 'none'{more}"
     )
 
 

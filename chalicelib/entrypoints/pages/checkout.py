@@ -10,8 +10,14 @@ from pydantic import BaseModel
 from chalicelib.application import checkout
 from chalicelib.application.catalog import current_catalog
 from chalicelib.domain.checkout import CheckoutMode, CheckoutStatus
-from chalicelib.domain.errors import ConflictError, GatewayUnavailableError, NotFoundError
+from chalicelib.domain.errors import (
+    ConflictError,
+    GatewayUnavailableError,
+    NotFoundError,
+    RateLimitedError,
+)
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
+from chalicelib.entrypoints.http.limiting import count_return
 from chalicelib.entrypoints.pages import page
 from chalicelib.entrypoints.pages.visitor import enter_by_link
 
@@ -78,7 +84,9 @@ def back(call: Call[None]) -> Reply:
     except NotFoundError:
         return gone()
     # Trouble of ours is not the customer's: the page looks again, and the webhook may be faster.
-    with suppress(GatewayUnavailableError, ConflictError):
+    with suppress(GatewayUnavailableError, ConflictError, RateLimitedError):
+        if session.status is not CheckoutStatus.COMPLETE:
+            count_return(call, ctx, session.id)
         session = checkout.complete_checkout(ctx, session.id)
     address = checkout.return_address(ctx, session)
     if address is not None:

@@ -22,6 +22,8 @@ from chalicelib.domain import ids
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout import SignupSession, SignupStatus
 from chalicelib.domain.errors import (
+    CaptchaRequiredError,
+    CaptchaUnavailableError,
     ConflictError,
     GatewayUnavailableError,
     InvalidDocumentError,
@@ -45,6 +47,7 @@ from chalicelib.entrypoints.pages.signup_form import (
     order_so_far,
     plan_of,
     read_form,
+    read_solution,
 )
 from chalicelib.entrypoints.pages.signup_view import (
     Form,
@@ -58,6 +61,7 @@ bp = Blueprint(__name__)
 SHEETS = ("base.css", "signup.css")
 _SHORTEST_TOKEN = 22
 _TOO_OFTEN = "This form was sent too often. Nothing was charged: please wait a while, then send it once more."
+_UNSOLVED = "Please show that you are a person, in the box above the button. Nothing was charged."
 
 
 class SignupQuery(BaseModel):
@@ -126,7 +130,7 @@ def send_form(call: Call[None]) -> Reply:
         return _form(call, ctx, catalog, values, {})
     try:
         refuse_card_numbers({name: text for name, text in values.items() if name != "token"})
-        with attempt(call, ctx, visitor=True):
+        with attempt(call, ctx, visitor=True, solution=_solution(call)):
             completed = _complete(call, ctx, catalog, values)
     except InvalidDocumentError as error:
         return _form(call, ctx, catalog, values, {each.field: each.message for each in error.problems})
@@ -134,7 +138,9 @@ def send_form(call: Call[None]) -> Reply:
         return _form(call, ctx, catalog, values, {error.field or "": error.message})
     except RateLimitedError as error:
         return _later(_form(call, ctx, catalog, values, {"": _TOO_OFTEN}, status=429), error)
-    except (GatewayUnavailableError, ConflictError):
+    except CaptchaRequiredError:
+        return _form(call, ctx, catalog, values, {"": _UNSOLVED}, status=403)
+    except (GatewayUnavailableError, CaptchaUnavailableError, ConflictError):
         trouble = "Something is slow on our side. Nothing was charged: please send the form once more."
         return _form(call, ctx, catalog, values, {"": trouble}, status=503)
     return Reply(status=303, headers={"Location": completed})
@@ -182,14 +188,22 @@ def _form(
         session=session, plan=plan, values=values, errors=errors, language=page_language(call.query.language)
     )
     view = form_view(ctx, catalog, form)
+    captcha = call.services.captcha
     return page(
         "signup.html",
         sheets=SHEETS,
+        sources=captcha.sources if captcha else (),
+        captcha=captcha,
         status=status or (422 if errors else 200),
         pricing=_pricing(call),
         post=_address(call),
         **view,
     )
+
+
+def _solution(call: Call[None]) -> str:
+    captcha = call.services.captcha
+    return read_solution(call.raw, captcha.field) if captcha else ""
 
 
 def _later(reply: Reply, error: RateLimitedError) -> Reply:

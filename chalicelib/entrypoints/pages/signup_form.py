@@ -28,6 +28,14 @@ def read_form(raw: bytes) -> dict[str, str]:
     return {name: found[name][-1].strip()[:2000] for name in FIELDS if name in found}
 
 
+def read_solution(raw: bytes, field: str) -> str:
+    """What a captcha's widget put into the form; nothing when it is not there."""
+    try:
+        return parse_qs(raw.decode(), max_num_fields=50).get(field, [""])[-1]
+    except ValueError:
+        return ""
+
+
 def earlier_values(ctx: Context, session_id: str | None) -> dict[str, str]:
     """What somebody had filled in before they came back from the payment page."""
     if not session_id:
