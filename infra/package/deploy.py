@@ -114,7 +114,8 @@ def check(settings: Settings, cli: Any) -> None:
     except CannotPackage as trouble:
         raise CannotPackage(f"no valid AWS credentials or no region ({trouble})") from None
     cli.run("s3api", "head-bucket", "--bucket", settings.bucket)
-    names = [f"/perennial/{settings.stage}/{name}" for name in SECRETS]
+    wanted = (*SECRETS, "captcha_secret") if settings.parameters.get("CaptchaProvider") else SECRETS
+    names = [f"/perennial/{settings.stage}/{name}" for name in wanted]
     filters = f"Key=Name,Option=Equals,Values={','.join(names)}"
     found = cli.run("ssm", "describe-parameters", "--output", "json", "--parameter-filters", filters)
     kinds = {parameter["Name"]: parameter["Type"] for parameter in json.loads(found)["Parameters"]}
