@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from chalicelib.adapters.parameters import Parameters
     from chalicelib.application.limits import Limits
     from chalicelib.application.mail import Render
+    from chalicelib.application.ports import UsageLog
+    from chalicelib.domain.meter import UsageEvent
     from chalicelib.settings import Settings
 
 T = TypeVar("T")
@@ -119,6 +121,12 @@ class Services:
         from chalicelib.adapters.dynamo.store import DynamoStore
 
         return DynamoStore(self.tables)
+
+    @cached_property
+    def usage_log(self) -> UsageLog:
+        from chalicelib.adapters.dynamo.usage import DynamoUsageLog
+
+        return DynamoUsageLog(self.tables.client, self.settings.usage_table)
 
     @cached_property
     def catalogs(self) -> Catalogs:
@@ -239,6 +247,20 @@ def read_image(image: Mapping[str, Mapping[str, Any]]) -> tuple[str, Any]:
     from chalicelib.adapters.dynamo.items import from_image
 
     return from_image(image)
+
+
+def read_usage(image: Mapping[str, Mapping[str, Any]]) -> tuple[str, int, UsageEvent]:
+    """(environment, lane, event) of the new image in a record of the usage table's stream."""
+    from chalicelib.adapters.dynamo.usage import read_event
+
+    return read_event(image)
+
+
+def stream_position(sequence_number: str) -> str:
+    """A place on a table's stream: a later one is greater."""
+    from chalicelib.adapters.dynamo.usage import position_of
+
+    return position_of(sequence_number)
 
 
 @contextmanager

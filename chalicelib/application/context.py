@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from chalicelib.application.ports import Catalogs, Gateway, Queues, Store, VersionConflict
+from chalicelib.application.ports import Catalogs, Gateway, Queues, Store, UsageLog, VersionConflict
 from chalicelib.application.records import key_of
 from chalicelib.domain.customer import PaymentMethod
 from chalicelib.domain.errors import ConflictError, IdempotencyMismatchError
@@ -34,6 +34,9 @@ class Services(Protocol):
 
     @property
     def catalogs(self) -> Catalogs: ...
+
+    @property
+    def usage_log(self) -> UsageLog: ...
 
     @property
     def public_url(self) -> str:

@@ -11,6 +11,7 @@ from chalicelib.application.records import CustomerStanding, Key
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.dispute import DisputeState
+from chalicelib.domain.meter import UsageEvent
 from chalicelib.domain.payment import Attempt, ChargeResult
 from chalicelib.domain.schedule import DueKind
 
@@ -232,6 +233,14 @@ class Gateway(Protocol):
 
     def minimum(self, currency: str) -> int:
         """The smallest amount (our minor units) that can be charged."""
+        ...
+
+
+class UsageLog(Protocol):
+    """Where live usage events are kept, one by one; what they come to follows from its stream."""
+
+    def insert(self, env: str, events: Sequence[UsageEvent]) -> set[tuple[str, str]]:
+        """(customer, id) of the events that were new; one that is known already is left as it was."""
         ...
 
 

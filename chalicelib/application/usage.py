@@ -18,6 +18,7 @@ from chalicelib.application.records import CustomerStanding, account_key, claim_
 from chalicelib.domain import ids
 from chalicelib.domain.customer import Claim
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import NotFoundError, ValidationError
 from chalicelib.domain.meter import UsageEvent
 from chalicelib.domain.usage import EARLIEST, LATEST, Usage
@@ -52,10 +53,7 @@ def record_usage(ctx: Context, events: Sequence[UsageEvent]) -> list[Receipt]:
     by_customer: dict[str, dict[str, UsageEvent]] = defaultdict(dict)
     for event in events:
         by_customer[event.customer_id].setdefault(event.id, event)
-    new: set[tuple[str, str]] = set()
-    for customer_id, own in by_customer.items():
-        for part in _parts(list(own.values())):
-            new |= {(customer_id, id_) for id_ in _take_in(ctx, customer_id, part)}
+    new = _inserted(ctx, by_customer) if ctx.env == LIVE else _taken_in(ctx, by_customer)
     receipts = []
     for event in events:
         identity = (event.customer_id, event.id)
@@ -87,6 +85,21 @@ def usage_of(ctx: Context, subscription_id: str) -> list[Usage]:
     if subscription_id not in {subscription.id for subscription in standing.subscriptions}:
         raise NotFoundError("no such subscription", id=subscription_id)
     return [usage for usage in standing.usage if usage.subscription_id == subscription_id]
+
+
+def _inserted(ctx: Context, by_customer: Mapping[str, Mapping[str, UsageEvent]]) -> set[tuple[str, str]]:
+    """The live way: stored here, folded by the stream."""
+    events = [event for own in by_customer.values() for event in own.values()]
+    return ctx.services.usage_log.insert(ctx.env, events)
+
+
+def _taken_in(ctx: Context, by_customer: Mapping[str, Mapping[str, UsageEvent]]) -> set[tuple[str, str]]:
+    """A sandbox's way: stored and folded at once."""
+    new: set[tuple[str, str]] = set()
+    for customer_id, own in by_customer.items():
+        for part in _parts(list(own.values())):
+            new |= {(customer_id, id_) for id_ in _take_in(ctx, customer_id, part)}
+    return new
 
 
 def _take_in(ctx: Context, customer_id: str, events: Sequence[UsageEvent]) -> set[str]:
