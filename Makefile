@@ -47,9 +47,9 @@ test: $(INSTALLED)  ## run all tests (ARGS='-k renewal')
 	@$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
 
 .PHONY: test-dynamodb-local
-test-dynamodb-local: $(INSTALLED)  ## the tables' tests against Amazon's DynamoDB Local (Java 17, Maven)
+test-dynamodb-local: $(INSTALLED)  ## tables, races and the simulator on Amazon's DynamoDB Local (Java 17, Maven)
 	@$(BIN)/python -m infra.local.dynamodb_local \
-		$(BIN)/python -m pytest -n 2 --dist loadscope -k dynamodb-local $(ARGS) || test $$? = 3
+		$(BIN)/python -m pytest -n 2 --dist worksteal -k dynamodb-local $(ARGS) || test $$? = 3
 
 .PHONY: test-stripe
 test-stripe: $(INSTALLED)  ## the payment gateway's contract against Stripe's test mode (STRIPE_TEST_KEY)

@@ -88,6 +88,19 @@ def amazon_store(request):
     yield from _engine(request)
 
 
+@pytest.fixture(params=["dynamodb-local"])
+def amazon_tables(request):
+    """Makes a new store and its operations table on Amazon's own engine, as often as it is called. They forget
+    nothing: simulated time is long past by the clock that expiry goes by there.
+    """
+
+    def make():
+        store = _store_at(os.environ[DYNAMODB_LOCAL], forgetful=False)
+        return store, ops_beside(store)
+
+    return make
+
+
 @pytest.fixture(params=["moto", *REAL_ENGINES])
 def dynamo_store(request):
     """The store on everything that speaks DynamoDB's protocol."""
@@ -135,15 +148,25 @@ def _moto_store():
         yield _store_at(None)
 
 
-def _store_at(endpoint: str | None):
+def ops_beside(store):
+    """The operations table that was created with the store's."""
+    from chalicelib.adapters.dynamo.ops import DynamoOps
+
+    return DynamoOps(store.client, store._table.replace("BillingTable", "OpsTable"))
+
+
+def _store_at(endpoint: str | None, *, forgetful: bool = True):
     """A store with new tables of its own."""
     from chalicelib.adapters.dynamo.store import DynamoStore
     from chalicelib.adapters.dynamo.tables import open_tables
-    from infra.local.resources import create_tables
+    from infra.local.resources import create_tables, load_resources
 
     prefix = f"t{uuid4().hex[:12]}-"
     connection = _connection(endpoint)
-    create_tables(connection.client, prefix=prefix)
+    resources = load_resources()
+    if not forgetful:
+        resources["OpsTable"]["Properties"].pop("TimeToLiveSpecification")
+    create_tables(connection.client, prefix=prefix, resources=resources)
     return DynamoStore(
         open_tables(billing=f"{prefix}BillingTable", ops=f"{prefix}OpsTable", connection=connection)
     )

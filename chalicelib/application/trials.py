@@ -13,6 +13,7 @@ the reason, and costs nothing.
 from __future__ import annotations
 
 from chalicelib.application.context import Context
+from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import claim_key
 from chalicelib.domain import ids, lifecycle
 from chalicelib.domain.catalog import Catalog, TrialTerms
@@ -72,8 +73,12 @@ def had(ctx: Context, account: Account, email: str, method: PaymentMethod | None
 def claims_of(
     ctx: Context, account: Account, email: str, method: PaymentMethod | None = None
 ) -> tuple[Claim, ...]:
-    """What is stored in the transaction that starts a trial: the loser of a race meets it as a version conflict."""
+    """What is stored in the transaction that starts a trial: the loser of a race meets it as a version conflict,
+    in the commit, or here where the winner was there between `had` and this.
+    """
     found = _claims(ctx, account, email, method)
+    if any(claim is not None and claim.owner != account.customer_id for _, _, claim in found):
+        raise VersionConflict
     return tuple(
         Claim(kind=kind, value=value, owner=account.customer_id, at=ctx.now)
         for kind, value, claim in found

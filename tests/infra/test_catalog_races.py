@@ -1,4 +1,4 @@
-"""Publishers, external ids and members that really race, on an engine that models it."""
+"""Publishers, external ids and members that really race, on engines that model it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-def api(engine_store):
-    with api_on(engine_store) as api:
+def api(real_store):
+    with api_on(real_store) as api:
         yield api
 
 

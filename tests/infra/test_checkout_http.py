@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from chalicelib.adapters.memory.fakes import MemoryQueues
-from chalicelib.adapters.memory.gateway import MemoryGateway
-from chalicelib.adapters.memory.ops import MemoryOps
-from chalicelib.application import checkout
 from chalicelib.application.catalog import publish_default
-from chalicelib.application.checkout_opening import Purchase, open_checkout
-from chalicelib.domain.calendar import Interval
-from chalicelib.domain.journal import JournalEntry
-from chalicelib.domain.lifecycle import Order
 from tests.infra.billing_api import billing_on
-from tests.scenario.world import Parts, World
 
 SUCCESS, CANCEL = "https://shop.example/thanks", "https://shop.example/pricing"
 URLS = {"success_url": SUCCESS, "cancel_url": CANCEL}
@@ -336,32 +327,3 @@ def test_an_unknown_plan_leads_to_the_price_list_and_an_unknown_key_nowhere(shop
     secret = shop.api.sandbox.secret_token
     assert shop("GET", "/signup", key="", query={"plan": "pro", "key": secret}).status == 404
     assert shop("GET", "/welcome", key="", query={"env": env(shop), "signup": "sus_1"}).status == 404
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("trial_days", [0, None])
-def test_eight_who_report_the_page_at_once_on_a_real_engine(engine_store, trial_days):
-    parts = Parts(engine_store, MemoryGateway(), MemoryQueues(), MemoryOps())
-    world = World(parts=parts)
-    order = Order(plan="pro", currency="USD", interval=Interval.of("month"), trial_days=trial_days)
-    wanted = Purchase(
-        order=order, success_url=SUCCESS, cancel_url=CANCEL, profile={"email": "grace@example.com"}
-    )
-    with ThreadPoolExecutor(8) as pool:
-        sessions = list(pool.map(lambda _: open_checkout(world.ctx("buy"), wanted), range(8)))
-        assert len({session.url for session in sessions}) == len(parts.gateway.pages) == 1
-        session = sessions[0]
-        parts.gateway.pay_checkout("cs_mem_1")
-        late = world.ctx(now=session.release_at)
-        ways = [
-            lambda: checkout.complete_checkout(world.ctx(), session.id),
-            lambda: checkout.release_checkout(late, session.id),
-        ] * 4
-        for done in [pool.submit(way) for way in ways]:
-            done.result()
-    entries = engine_store.children(JournalEntry, world.env, session.customer_id)
-    facts = [fact.type for entry in entries for fact in entry.facts]
-    started = "subscription.activated" if trial_days == 0 else "subscription.trial_started"
-    for once in ("subscription.created", "payment_method.attached", started, "checkout.completed"):
-        assert facts.count(once) == 1
-    assert len(parts.gateway.charges()) == facts.count("payment.succeeded") == (1 if trial_days == 0 else 0)

@@ -5,48 +5,28 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import pytest
 
 from chalicelib import composition
+from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.adapters.ses import SesMailer
 from chalicelib.adapters.sqs import SendError, SqsQueues
 from chalicelib.application.ports import DueRow, Letter
 from chalicelib.domain.schedule import DueKind
+from tests.conftest import ENGINES, REAL_ENGINES, _engine, ops_beside
 
 AT = datetime(2027, 1, 1, tzinfo=UTC)
 
 
-racing = pytest.mark.parametrize("ops", ["memory", "ministack"], indirect=True)
+racing = pytest.mark.parametrize("ops", ["memory", *REAL_ENGINES], indirect=True)
 """moto is for one thread: racing writes can both win there."""
 
 
-@pytest.fixture(params=["memory", "moto", "ministack"])
+@pytest.fixture(params=ENGINES)
 def ops(request):
-    if request.param == "memory":
-        from chalicelib.adapters.memory.ops import MemoryOps
-
-        yield MemoryOps()
-    elif request.param == "moto":
-        from moto import mock_aws
-
-        with mock_aws():
-            yield _dynamo_ops(None)
-    else:
-        yield _dynamo_ops(request.getfixturevalue("ministack_endpoint"))
-
-
-def _dynamo_ops(endpoint):
-    import boto3
-
-    from chalicelib.adapters.dynamo.ops import DynamoOps
-    from infra.local.resources import create_tables
-
-    prefix = f"o{uuid4().hex[:10]}-"
-    client = boto3.Session().client("dynamodb", endpoint_url=endpoint, region_name="us-east-1")
-    create_tables(client, prefix=prefix)
-    return DynamoOps(client, f"{prefix}OpsTable")
+    for store in _engine(request):
+        yield ops_beside(store) if hasattr(store, "client") else MemoryOps()
 
 
 def test_create_get_replace_delete(ops):
@@ -65,7 +45,7 @@ def test_create_get_replace_delete(ops):
     assert ops.replace(second, {}) is None
 
 
-@pytest.mark.parametrize("ops", ["moto", "ministack"], indirect=True)
+@pytest.mark.parametrize("ops", ["moto", *REAL_ENGINES], indirect=True)
 def test_a_write_repeated_because_its_answer_was_lost_is_ours(ops):
     class Lossy:
         def __init__(self, client):
@@ -145,7 +125,7 @@ def test_no_more_is_taken_by_many_than_there_is(ops):
     assert sum(taken) == 10
 
 
-@pytest.mark.parametrize("ops", ["moto", "ministack"], indirect=True)
+@pytest.mark.parametrize("ops", ["moto", *REAL_ENGINES], indirect=True)
 def test_what_is_taken_expires(ops):
     ops.take("t", "0", {"all": 1}, at_most={"all": 5}, expires_at=AT)
     assert ops.get("t").expires_at == AT

@@ -24,6 +24,7 @@ from chalicelib.domain.journal import (
     MovementKind,
     Posting,
 )
+from tests.conftest import ops_beside
 from tests.infra.job_world import Jobs, stream_record
 from tests.scenario.world import World
 
@@ -35,17 +36,9 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-@pytest.fixture(params=["memory", "moto", "ministack"])
-def ops(request):
-    if request.param == "memory":
-        return MemoryOps()
-    return ops_of(request.getfixturevalue("moto_store" if request.param == "moto" else "engine_store"))
-
-
-def ops_of(store):
-    from chalicelib.adapters.dynamo.ops import DynamoOps
-
-    return DynamoOps(store._client, store._table.replace("BillingTable", "OpsTable"))
+@pytest.fixture
+def ops(store):
+    return ops_beside(store) if hasattr(store, "client") else MemoryOps()
 
 
 def entry(number: int, *, facts: int = 1, day: int = 0) -> JournalEntry:
@@ -157,9 +150,9 @@ def test_a_search_for_a_rare_type_ends_and_goes_on(monkeypatch):
 
 
 @pytest.mark.engine
-def test_eight_projectors_and_a_reader_at_once(engine_store):
+def test_eight_projectors_and_a_reader_at_once(real_store):
     """Every projector gets overlapping, shuffled batches; the reader must never meet a gap or a late arrival."""
-    race(ops_of(engine_store), count=150)
+    race(ops_beside(real_store), count=150)
 
 
 def test_eight_projectors_and_a_reader_at_once_in_memory():

@@ -6,12 +6,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-
 from chalicelib.adapters.codec import dumps, encode
-from chalicelib.adapters.memory.fakes import MemoryQueues
-from chalicelib.adapters.memory.gateway import MemoryGateway
-from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.application import sweep
 from chalicelib.application.ports import DueRow
 from chalicelib.application.records import environment_key
@@ -66,24 +61,6 @@ def test_three_ticks_before_eight_workers_bill_each_subscription_once():
     assert_billed_once(world, subscriptions)
     jobs.tick()
     assert world.parts.queues.due_rows == []
-
-
-@pytest.mark.engine
-def test_three_ticks_before_eight_workers_on_a_real_engine(engine_store):
-    parts = Parts(engine_store, MemoryGateway(), MemoryQueues(), MemoryOps())
-    world, jobs, subscriptions = live(12, parts)
-    a_month_on(world)
-    for _ in range(3):
-        jobs.tick()
-    assert len(parts.queues.due_rows) == 36
-    assert jobs.work(parallel=8) == []
-    for subscription in subscriptions:
-        invoices = world.invoices(subscription)
-        assert [invoice.status for invoice in invoices] == ["paid", "paid"]
-        assert len(parts.gateway.charges(invoices[1].id)) == 1
-    assert len(parts.gateway.charges()) == 24
-    jobs.tick()
-    assert parts.queues.due_rows == []
 
 
 def test_a_tick_without_a_live_environment_does_nothing():
