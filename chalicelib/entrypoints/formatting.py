@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -21,19 +22,22 @@ def format_amount(
 
     All of its digits are shown. `short` leaves out a fraction of nothing but zeros: "€1,900".
     """
-    from babel.numbers import format_currency  # its import costs a cold start that never formats
+    # the import costs a cold start that never formats
+    from babel.numbers import format_currency, get_currency_symbol
 
     places = exponent(currency)
     amount = Decimal(unit_amount).scaleb(-places)
     is_whole = amount == amount.to_integral_value()
     digits = 0 if short and is_whole else max(places, -_exponent_of(amount))
     locale = _locale(language)
-    pattern = locale.currency_formats["standard"]
+    pattern = locale.currency_formats["standard"].pattern
+    if get_currency_symbol(currency, locale)[-1:].isalpha():
+        pattern = pattern.replace("¤#", "¤\u00a0#")  # KWD 2.900 and $2.90
     return str(
         format_currency(
             amount,
             currency,
-            format=_with_digits(pattern.pattern, digits),
+            format=_with_digits(pattern, digits),
             locale=locale,
             currency_digits=False,
         )
@@ -45,6 +49,14 @@ def format_number(number: int, language: str = DEFAULT_LANGUAGE) -> str:
     from babel.numbers import format_decimal
 
     return str(format_decimal(number, locale=_locale(language)))
+
+
+def format_days(first: date, last: date, language: str = DEFAULT_LANGUAGE) -> str:
+    """From one day to another, both in it: "Aug 21 – 31", with the years where there are two."""
+    from babel.dates import format_interval
+
+    skeleton = "MMMd" if first.year == last.year else "yMMMd"
+    return str(format_interval(first, last, skeleton, locale=_locale(language)))
 
 
 def _exponent_of(amount: Decimal) -> int:

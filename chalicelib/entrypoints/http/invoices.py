@@ -7,9 +7,11 @@ from datetime import datetime
 from chalice.app import Blueprint
 
 from chalicelib.application import invoices as use_cases
+from chalicelib.application.explanations import explained_to
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import next_day_start
 from chalicelib.domain.catalog import Party
+from chalicelib.domain.contact import language_tag
 from chalicelib.domain.customer import CollectionMethod
 from chalicelib.domain.errors import (
     ConflictError,
@@ -20,13 +22,17 @@ from chalicelib.domain.errors import (
     RateLimitedError,
     ValidationError,
 )
-from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
+from chalicelib.domain.invoice import DiscountShare, Invoice, InvoiceStatus, Line, Reversal
 from chalicelib.domain.payment import Attempt
+from chalicelib.entrypoints.http.explanation_view import explanation_view
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.invoices import (
     AttemptPage,
     AttemptView,
+    DiscountView,
+    ExplainQuery,
+    ExplanationView,
     InvoicePage,
     InvoicePaymentView,
     InvoiceQuery,
@@ -34,6 +40,7 @@ from chalicelib.entrypoints.http.schemas.invoices import (
     LineView,
     PartyView,
     PayRequest,
+    ReversalView,
     StepView,
 )
 from chalicelib.entrypoints.http.schemas.subscriptions import CollectionView, period_view
@@ -77,6 +84,24 @@ def list_invoices(call: Call[None]) -> InvoicePage:
 )
 def get_invoice(call: Call[None]) -> InvoiceView:
     return invoice_view(use_cases.get_invoice(call.ctx, call.path["id"]), call.ctx.now)
+
+
+@endpoint(
+    bp,
+    "GET",
+    "/v1/invoices/{id}/explain",
+    query=ExplainQuery,
+    answer=ExplanationView,
+    scope=Scope.READ,
+    tag="Invoices",
+    summary="Compute an invoice again from its lines, with a sentence for each",
+    errors=(NotFoundError, ValidationError),
+)
+def explain_invoice(call: Call[None]) -> ExplanationView:
+    invoice, customer = explained_to(call.ctx, call.path["id"])
+    wanted = call.query.language
+    language = language_tag(wanted, field="language") if wanted else customer.language
+    return explanation_view(invoice, language)
 
 
 @endpoint(
@@ -144,6 +169,7 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         credit_applied=invoice.credit_applied,
         carried_in=invoice.carried_in,
         carried_out=invoice.carried_out,
+        credit_granted=invoice.credit_granted,
         amount_due=invoice.amount_due,
         amount_paid=invoice.amount_paid,
         credited=invoice.credited,
@@ -186,14 +212,40 @@ def _line(line: Line) -> LineView:
         ],
         numerator=line.numerator,
         denominator=line.denominator,
+        unit=line.unit,
+        minimum=line.minimum,
+        reversal=_reversal(line.reversal) if line.reversal else None,
         period=period_view(line.period),
         amount=line.amount,
         discount=line.discount,
+        discounts=[_discount(share) for share in line.discounts],
         tax_rate=line.tax_rate,
         tax_inclusive=line.tax_inclusive,
+        tax_note=line.tax_note,
         net=line.net,
         tax=line.tax,
         total=line.total,
+    )
+
+
+def _discount(share: DiscountShare) -> DiscountView:
+    return DiscountView(
+        coupon=share.coupon,
+        order=share.order,
+        percent=share.percent,
+        fixed=share.fixed or None,
+        amount=share.amount,
+    )
+
+
+def _reversal(reversal: Reversal) -> ReversalView:
+    return ReversalView(
+        invoice=reversal.invoice_id,
+        line=reversal.line_id,
+        net=reversal.net,
+        tax=reversal.tax,
+        credited=reversal.credited,
+        credited_tax=reversal.credited_tax,
     )
 
 

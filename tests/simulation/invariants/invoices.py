@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from chalicelib.application.records import account_key
+from chalicelib.domain import explanation
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus
@@ -23,6 +24,7 @@ def invoices(world: World) -> Iterator[str]:
             rated = sum((step_amount(step) for step in line.steps), Fraction(0))
             if line.amount != rounded(rated * line.numerator / line.denominator):
                 yield f"{invoice.id} line {line.id}: {line.amount} does not follow from its inputs"
+        yield from (f"{invoice.id}: {text}" for text in explanation.check(invoice))
         yield from _amounts(invoice)
         yield from _attempts(invoice)
     for customer, sequences in numbers.items():

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from chalicelib.domain.invoice import CauseKind, InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus, DeclineKind
+from chalicelib.domain.proration import Granularity
 from chalicelib.entrypoints.http.kit import Schema, View
 from chalicelib.entrypoints.http.schemas.subscriptions import CollectionView, Id, PeriodView
 
@@ -38,8 +39,32 @@ class StepView(View):
     up_to: int | None
 
 
+class DiscountView(View):
+    """What one coupon took from the line: its share of `percent`, or of `fixed` minor units, on the invoice."""
+
+    coupon: str
+    order: int = Field(description="Its place among the invoice's coupons, from 1.")
+    percent: str | None
+    fixed: int | None
+    amount: int
+
+
+class ReversalView(View):
+    """The line that is given back, as it was billed, and what of it was given back before."""
+
+    invoice: str
+    line: str
+    net: int
+    tax: int
+    credited: int
+    credited_tax: int
+
+
 class LineView(View):
-    """amount = round(Σ steps × numerator ÷ denominator); net = amount − discount."""
+    """amount = round(Σ steps × numerator ÷ denominator); net = amount − discount, less tax that is included.
+
+    With a `minimum`, amount is what the commitment adds to the steps. With a `reversal`, it is what is given back.
+    """
 
     id: str
     kind: str
@@ -51,11 +76,16 @@ class LineView(View):
     steps: list[StepView]
     numerator: int
     denominator: int
+    unit: Granularity = Field(description="What numerator and denominator count.")
+    minimum: str | None = Field(description="A commitment for a full period, as a decimal of minor units.")
+    reversal: ReversalView | None
     period: PeriodView | None
     amount: int
     discount: int
+    discounts: list[DiscountView]
     tax_rate: str
     tax_inclusive: bool
+    tax_note: str = Field(description="`reverse_charge` or `exempt`, where no tax is due.")
     net: int
     tax: int
     total: int
@@ -108,6 +138,9 @@ class InvoiceView(View):
     credit_applied: int
     carried_in: int = Field(description="Small amounts of earlier invoices, collected with this one.")
     carried_out: int = Field(description="Too small to charge: carried to the next invoice.")
+    credit_granted: int = Field(
+        description="What its lines give back beyond what they charge: account credit."
+    )
     amount_due: int
     amount_paid: int
     credited: int = Field(description="Given up with credit before it was paid: time that was not served.")
@@ -116,6 +149,66 @@ class InvoiceView(View):
     payments: list[InvoicePaymentView]
     paid_at: datetime | None
     closed_at: datetime | None
+
+
+class ExplainQuery(Schema):
+    language: str | None = Field(
+        default=None, max_length=35, examples=["de"], description="The customer's, if left out."
+    )
+
+
+class ExplainedLineView(View):
+    """The line computed again from its inputs."""
+
+    id: str
+    sentence: str = Field(examples=["Pro, 11 of 31 days, Aug 21 – 31: 11 ÷ 31 × €29.00"])
+    formatted: str = Field(description="Its amount before discount, for people.", examples=["€10.29"])
+    amount: int
+    discount: int
+    net: int
+    tax: int
+    total: int
+
+
+class CouponUseView(View):
+    """A coupon on the whole invoice, in the order in which they apply."""
+
+    coupon: str
+    order: int
+    percent: str | None
+    fixed: int | None
+    base: int = Field(description="What the coupons before it left of the lines that it counts for.")
+    amount: int
+
+
+class TaxSumView(View):
+    rate: str
+    inclusive: bool
+    note: str
+    base: int = Field(description="Before tax.")
+    tax: int
+
+
+class ExplanationView(View):
+    """The invoice computed again from nothing but the inputs on its lines."""
+
+    invoice: str
+    number: str
+    currency: str
+    language: str
+    matches: bool = Field(description="Whether the invoice says the same, to the last minor unit.")
+    differences: list[str]
+    lines: list[ExplainedLineView]
+    coupons: list[CouponUseView]
+    taxes: list[TaxSumView]
+    total: int
+    tax: int
+    credit_applied: int
+    carried_in: int
+    carried_out: int
+    credit_granted: int
+    amount_due: int
+    formatted: str = Field(description="The amount due, for people.", examples=["€34.80"])
 
 
 class InvoicePage(View):
