@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from chalicelib.domain import ids
 from chalicelib.domain.adjustments import adjusted
+from chalicelib.domain.arrears import dunning_data, received_since
 from chalicelib.domain.calendar import Period, add_days, next_day_start
 from chalicelib.domain.catalog import Party
 from chalicelib.domain.customer import Account, CollectionMethod, Credit, Customer
@@ -134,10 +135,11 @@ def void(invoice: Invoice, account: Account, now: datetime) -> Opened:
     if invoice.credit_granted:
         credits += (Credit(-invoice.credit_granted, currency, now, f"void {invoice.number}"),)
     voided = replace(invoice, status=InvoiceStatus.VOID, collect_at=None, overdue_at=None, closed_at=now)
+    data = {**invoice_data(voided), **dunning_data(invoice.arrears)}
     return Opened(
         account=replace(account, credits=credits),
         invoice=voided,
-        facts=(Fact("invoice.voided", invoice.id, invoice_data(voided)),),
+        facts=(Fact("invoice.voided", invoice.id, data),),
         postings=tuple(replace(posting, amount=-posting.amount) for posting in opening_postings(invoice)),
     )
 
@@ -179,7 +181,9 @@ def invoice_data(invoice: Invoice) -> dict[str, object]:
 
 
 def paid_fact(invoice: Invoice) -> Fact:
-    return Fact("invoice.paid", invoice.id, invoice_data(invoice))
+    recovered = received_since(invoice.arrears, invoice.amount_paid)
+    about = dunning_data(invoice.arrears, recovered=recovered)
+    return Fact("invoice.paid", invoice.id, {**invoice_data(invoice), **about})
 
 
 def _opened_fact(invoice: Invoice) -> Fact:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.domain import ids
+from chalicelib.domain.arrears import Arrears
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.catalog import Party
 from chalicelib.domain.customer import Terms
@@ -169,6 +170,7 @@ class Invoice:
     """Given up with credit before it was paid: time that was not served."""
     credit_granted: int = 0
     """What its lines give back beyond what they charge: account credit."""
+    arrears: Arrears | None = None
     paid_at: datetime | None = None
     closed_at: datetime | None = None
     version: int = 0

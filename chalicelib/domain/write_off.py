@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
+from chalicelib.domain.arrears import dunning_data, received_since
 from chalicelib.domain.billing import invoice_data
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact, LedgerAccount, Posting
@@ -34,7 +35,9 @@ def written_off(invoice: Invoice, now: datetime) -> Outcome:
         Posting(LedgerAccount.BAD_DEBT, bad_debt, invoice.currency),
         Posting(LedgerAccount.RECEIVABLE, -bad_debt, invoice.currency),
     )
-    data = {**invoice_data(closed), "bad_debt": bad_debt, "credited": closed.credited}
+    recovered = received_since(invoice.arrears, invoice.amount_paid)
+    about = dunning_data(invoice.arrears, recovered=recovered, lost=bad_debt)
+    data = {**invoice_data(closed), "bad_debt": bad_debt, "credited": closed.credited, **about}
     return closed, (Fact("invoice.uncollectible", invoice.id, data),), postings
 
 
