@@ -142,12 +142,17 @@ def _paid(
 
 
 def _with_known_attempt(ctx: Context, standing: Standing, charge: ChargeResult) -> Standing:
-    """A saved card may have been charged for the same invoice at the same time: that is learned first."""
+    """A saved card may have been charged for the same invoice at the same time: that is learned first. Where it
+    waits for its customer, who has paid here, it is given up.
+    """
     attempt = standing.invoice.attempt if standing.invoice else None
     if standing.invoice is None or attempt is None or not attempt.is_open:
         return standing
     if attempt.reference != charge.reference:
-        collection.collect(ctx, standing.invoice, standing.subscription)
+        if attempt.awaits_customer and charge.outcome in (Outcome.SUCCEEDED, Outcome.PROCESSING):
+            collection.stop_waiting(ctx, standing.invoice, standing.subscription)
+        else:
+            collection.collect(ctx, standing.invoice, standing.subscription)
         return _standing(ctx, standing.session.id)
     return standing
 

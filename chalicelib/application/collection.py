@@ -10,14 +10,16 @@ from chalicelib.application.ports import ChargeRequest, RefundRequest
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.domain import collection, holding, late_money
 from chalicelib.domain.catalog import Catalog
-from chalicelib.domain.collection import NO_METHOD, Instants
+from chalicelib.domain.collection import NO_METHOD
 from chalicelib.domain.customer import Account
 from chalicelib.domain.dunning import Rules
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
-from chalicelib.domain.payment import Attempt, AttemptStatus, ChargeResult, Outcome
+from chalicelib.domain.payment import Attempt, AttemptStatus, ChargeResult, Instants, Outcome
 from chalicelib.domain.subscription import Item, ItemKind, Subscription
+
+_SETBACKS = (Outcome.DECLINED, Outcome.REQUIRES_ACTION)
 
 
 def collect(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
@@ -26,11 +28,13 @@ def collect(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoi
     Safe to run twice: the attempt was committed with its key and parameters before this is called. While the key
     is young the same call is repeated, which the processor answers with the same charge; after that the charge is
     only looked up. Settling is conditional on the attempt being open. An attempt whose outcome was unknown is
-    left alone until its time.
+    left alone until its time, and so is one that waits for its customer, unless the end of its run has left it.
     """
     attempt = invoice.attempt
     if invoice.status is not InvoiceStatus.OPEN or attempt is None or not attempt.is_open:
         return invoice
+    if attempt.awaits_customer:
+        return invoice if invoice.collect_at is None else stop_waiting(ctx, invoice, subscription)
     if attempt.not_before is not None and ctx.machine_now < attempt.not_before:
         return invoice
     result = _ask(ctx, invoice, attempt)
@@ -38,6 +42,20 @@ def collect(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoi
         return _collect_anew(ctx, invoice, subscription)
     if result.outcome is Outcome.UNKNOWN and ctx.unknown is not None:
         ctx.unknown.append(ctx.machine_now - attempt.written_at)
+    return settle(ctx, invoice, subscription, result)
+
+
+def stop_waiting(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
+    """Give up an attempt that waits for its customer, so that something else may take the money; any other stays.
+
+    Safe to run twice: the payment is cancelled at the processor first, whose answer decides. One that was
+    confirmed at the last moment is paid, or under way.
+    """
+    attempt = invoice.attempt
+    if invoice.status is not InvoiceStatus.OPEN or attempt is None or not attempt.awaits_customer:
+        return invoice
+    result = ctx.gateway.cancel_charge(charge_request(ctx, invoice, attempt))
+    assert result is not None, "the processor knows what it asked a confirmation for"
     return settle(ctx, invoice, subscription, result)
 
 
@@ -58,7 +76,7 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
             return current
         if late_money.is_late(current, result):
             return _give_back(ctx, current, result)
-        waiting = _waiting(ctx, owner, current) if result.outcome is Outcome.DECLINED else ()
+        waiting = _waiting(ctx, owner, current) if result.outcome in _SETBACKS else ()
         decision = collection.settle(
             current, owner, result, at=instants(ctx), waiting=waiting, rules=_rules(ctx, owner, result)
         )
@@ -86,10 +104,16 @@ def collect_due(ctx: Context, invoice_id: str) -> None:
 def begin_and_collect(ctx: Context, invoice_id: str, *, automatic: bool = False) -> Invoice:
     """Write down the next attempt of an open invoice (or find the open one) and collect it.
 
-    May run twice: a second run finds the attempt of the first. `automatic`: nobody asked for it, so it waits while
-    the customer disputes a payment.
+    May run twice: a second run finds the attempt of the first. One that waits for its customer is cancelled
+    before; answers the invoice as it is where that shows that it is paid, or may be. `automatic`: nobody asked for
+    it, so it waits while the customer disputes a payment.
     """
     begin = holding.begin_automatic if automatic else collection.begin_attempt
+    invoice, subscription = load(ctx, invoice_id)
+    if invoice.attempt is not None and invoice.attempt.awaits_customer:
+        invoice = stop_waiting(ctx, invoice, subscription)
+        if invoice.status is not InvoiceStatus.OPEN or (invoice.attempt and invoice.attempt.is_open):
+            return invoice
 
     def decide() -> tuple[Invoice, Subscription]:
         invoice, subscription = load(ctx, invoice_id)
@@ -200,8 +224,8 @@ def _waiting(ctx: Context, subscription: Subscription, invoice: Invoice) -> tupl
 
 
 def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Rules:
-    """The dunning rules of the catalog version that was bought; only a decline asks for them."""
-    if result.outcome is not Outcome.DECLINED:
+    """The dunning rules of the catalog version that was bought; only what was not paid asks for them."""
+    if result.outcome not in _SETBACKS:
         return Rules()
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     run = subscription.dunning

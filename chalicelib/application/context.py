@@ -44,6 +44,11 @@ class Services(Protocol):
         ...
 
     @property
+    def pepper(self) -> bytes:
+        """The secret that tokens of ours derive from."""
+        ...
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Where customers may be sent back to after a checkout, this installation included."""
         ...

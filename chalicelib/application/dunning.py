@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from chalicelib.application import collection, decisions
 from chalicelib.application.context import Context, deciding
+from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import get_subscription
 from chalicelib.domain import dunning, holding, ids
@@ -23,7 +24,9 @@ def run_dunning(ctx: Context, subscription_id: str) -> None:
     """The next try of a dunning run, on its oldest invoice.
 
     Safe to run twice: an attempt in the air is finished before another begins, and settling moves the run on.
-    An invoice that was settled otherwise meanwhile only leaves the run. While the customer disputes a payment it waits.
+    An invoice that was settled otherwise meanwhile only leaves the run. One whose attempt waits for its customer is
+    left to them until the last day, unless there is another card: then that attempt is cancelled first. While the
+    customer disputes a payment the run waits.
     """
     subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
     due = next_due(subscription) if subscription else None
@@ -37,7 +40,7 @@ def run_dunning(ctx: Context, subscription_id: str) -> None:
         _leave_run(ctx, subscription_id, oldest)
     elif collection.account_of(ctx, subscription.customer_id).disputes:
         _put_off(ctx, subscription_id)
-    else:
+    elif not _keeps_waiting(ctx, invoice, subscription):
         collection.begin_and_collect(ctx, oldest, automatic=True)
 
 
@@ -81,9 +84,12 @@ def extend_grace(ctx: Context, subscription_id: str, days: int) -> Subscription:
 def mark_uncollectible(ctx: Context, invoice_id: str) -> Invoice:
     """Write an open invoice off by hand; a dunning run goes on with the next, or ends recovered.
 
-    Safe to run twice: the second time it is not open any more. An attempt in the air must be settled first.
+    Safe to run twice: the second time it is not open any more. An attempt in the air must be settled first; one
+    that waits for its customer is cancelled.
     """
     ids.require("inv", invoice_id)
+
+    collection.stop_waiting(ctx, *collection.load(ctx, invoice_id))
 
     def decide() -> Invoice:
         invoice, subscription = collection.load(ctx, invoice_id)
@@ -114,6 +120,27 @@ def mark_uncollectible(ctx: Context, invoice_id: str) -> Invoice:
         return stored.invoice
 
     return deciding(decide)
+
+
+def _keeps_waiting(ctx: Context, invoice: Invoice, subscription: Subscription) -> bool:
+    """Whether the customer may still confirm the attempt. A run that is due early for it (it came to the front, or
+    the card on file is the same) is put off to its last day.
+    """
+    attempt, last_day = invoice.attempt, dunning.last_day(subscription)
+    if attempt is None or not attempt.awaits_customer or last_day <= ctx.now:
+        return False
+    account = collection.account_of(ctx, invoice.customer_id)
+    if account.payment_method is not None and account.payment_method.id != attempt.method:
+        return False
+    # The account is written with it: a card that is saved at the same moment is not slept through.
+    paused = Decision(
+        cause=f"pause:{subscription.id}:{subscription.version}",
+        account=account,
+        subscription=dunning.paused_until_last_day(subscription),
+    )
+    with suppress(VersionConflict):  # decided anew when its row comes again
+        decisions.commit(ctx, subscription.customer_id, paused)
+    return True
 
 
 def _put_off(ctx: Context, subscription_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.application import collection, payment_methods
+from chalicelib.application import collection, confirmation, payment_methods
 from chalicelib.application.context import Context
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key
@@ -55,7 +55,8 @@ def pay_invoice(ctx: Context, invoice_id: str, *, payment_method: str | None) ->
 
     Paying the invoice that gates a subscription activates it; paying one that is in dunning goes on with the
     run. Safe to run twice: an attempt in the air is finished before another begins, and a paid invoice is
-    refused. Raises PaymentDeclinedError, PaymentPendingError, InvalidStateError.
+    refused; one that waits for its customer is cancelled first. Raises PaymentDeclinedError, also where the customer
+    is to confirm the payment (with the address where they do), PaymentPendingError, InvalidStateError.
     """
     invoice = get_invoice(ctx, invoice_id)
     if invoice.status is not InvoiceStatus.OPEN:
@@ -71,13 +72,22 @@ def pay_invoice(ctx: Context, invoice_id: str, *, payment_method: str | None) ->
     invoice = collection.begin_and_collect(ctx, invoice_id)
     if invoice.status is InvoiceStatus.PAID:
         return invoice
-    refuse_unpaid(invoice)
+    refuse_unpaid(ctx, invoice)
     return invoice
 
 
-def refuse_unpaid(invoice: Invoice) -> None:
+def refuse_unpaid(ctx: Context, invoice: Invoice) -> None:
     """Say why an invoice that was just collected is not paid."""
-    attempt = invoice.attempt
+    attempt, link = invoice.attempt, confirmation.link_of(ctx, invoice)
+    if link is not None:
+        raise PaymentDeclinedError(
+            "the customer's bank wants them to confirm this payment",
+            fix="send the customer to ids.confirmation_url",
+            subscription=invoice.subscription_id,
+            invoice=invoice.id,
+            decline_code=attempt.decline.code if attempt and attempt.decline else "",
+            confirmation_url=link,
+        )
     if attempt is not None and attempt.is_open:
         raise PaymentPendingError(
             "the outcome of the payment is not known yet",

@@ -74,6 +74,9 @@ def _chosen(facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Any]] | None:
     failed = facts.get("payment.failed")
     if failed is not None:
         return _failed(failed)
+    asked = facts.get("payment.action_required")
+    if asked is not None:
+        return ("payment_confirm", asked.data) if "mail" in asked.data else None  # whoever pays now sees it
     opened = facts.get("invoice.opened")
     if opened is not None and opened.data.get("collection_method") == CollectionMethod.SEND_INVOICE:
         return ("invoice", opened.data) if opened.data["status"] == "open" else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from chalicelib.application import confirmation
 from chalicelib.application.context import Context
 from chalicelib.application.ops import Document, Ops
 from chalicelib.application.ports import Letter, Mailer
@@ -21,11 +22,13 @@ from chalicelib.domain.subscription import Status, Subscription
 LEASE = timedelta(seconds=60)
 KEPT = timedelta(days=60)
 """How long a sent letter is remembered: longer than a message or a stream record can come back."""
+CONFIRM = "payment_confirm"
 _ABOUT_OPEN_INVOICE = {
     "payment_failed",
     "payment_missing",
     "payment_urgent",
     "payment_final",
+    "payment_confirm",
     "invoice",
     "invoice_overdue",
     "unpaid",
@@ -42,6 +45,8 @@ class Addressee:
     account: Account | None = None
     subscription: Subscription | None = None
     invoice: Invoice | None = None
+    confirmation_url: str | None = None
+    """Where the payment that the letter is about waits for them."""
 
     @property
     def zone(self) -> str:
@@ -107,7 +112,14 @@ def _addressee(ctx: Context, letter: Letter) -> Addressee | None:
         subscription=subscription,
         invoice=invoice,
         seller=invoice.seller if invoice else _seller(ctx, subscription),
+        confirmation_url=_confirmation_url(ctx, letter),
     )
+
+
+def _confirmation_url(ctx: Context, letter: Letter) -> str | None:
+    if letter.template != CONFIRM:
+        return None
+    return confirmation.link_to(ctx, letter.data["invoice"], letter.data["attempt"])
 
 
 def _seller(ctx: Context, subscription: Subscription | None) -> Party:
@@ -129,7 +141,9 @@ def _is_moot(letter: Letter, addressee: Addressee) -> bool:
     if letter.env != LIVE:
         return False
     if letter.template in _ABOUT_OPEN_INVOICE:
-        return invoice is not None and invoice.status is not InvoiceStatus.OPEN
+        if invoice is None:
+            return False
+        return invoice.status is not InvoiceStatus.OPEN or not _still_waits(letter, invoice)
     if letter.template == "win_back":
         return subscription is not None and subscription.status is not Status.CANCELED
     if letter.template == "trial_will_end" and subscription is not None:
@@ -137,6 +151,14 @@ def _is_moot(letter: Letter, addressee: Addressee) -> bool:
         moved = trial is not None and trial.ends_at.isoformat() != letter.data.get("trial_end")
         return subscription.status is not Status.TRIALING or moved
     return False
+
+
+def _still_waits(letter: Letter, invoice: Invoice) -> bool:
+    """A letter with a link to confirm a payment is true for as long as that is the one that waits."""
+    if letter.template != CONFIRM:
+        return True
+    attempt = invoice.attempt
+    return attempt is not None and attempt.awaits_customer and attempt.number == letter.data["attempt"]
 
 
 def _happened(letter: Letter) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from chalicelib.application import decisions
+from chalicelib.application import collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key, payment_key
@@ -37,7 +37,8 @@ def record_payment(
     Payment, invoices, subscriptions, account credit and journal entry are one transaction. Safe to run twice: the
     id derives from the request, and the second run answers what the first recorded.
     NotFoundError, ValidationError, InvalidStateError, CurrencyMismatchError; ConflictError while an attempt to
-    collect one of the invoices is under way; IdempotencyMismatchError.
+    collect one of the invoices is under way (one that waits for its customer is cancelled);
+    IdempotencyMismatchError.
     """
     exponent(currency)  # ValidationError unless it is one
     payment = Payment(
@@ -51,6 +52,8 @@ def record_payment(
         reference=reference,
         request=ctx.request_print,
     )
+    for owed in _owed(ctx, payment):
+        collection.stop_waiting(ctx, owed.invoice, owed.subscription)
 
     def decide() -> Payment:
         existing = ctx.store.get(child_key(Payment, ctx.env, payment.id))

@@ -105,6 +105,16 @@ class ChargeRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmation:
+    """What came of the customer's wish to confirm a payment. `url`: the bank's page, where it asks them; None
+    when `result` says it all.
+    """
+
+    result: ChargeResult
+    url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RefundRequest:
     """Give back part of a charge. `key` as for charges: pure function of what is refunded."""
 
@@ -197,6 +207,14 @@ class Gateway(Protocol):
 
     def find_charge(self, request: ChargeRequest) -> ChargeResult | None:
         """Look an attempt up without moving money: by reference, else by metadata. None: no trace of it."""
+        ...
+
+    def confirm_charge(self, request: ChargeRequest, *, return_url: str) -> Confirmation:
+        """Go on with an attempt that waits for its customer, who is there and comes back to `return_url`.
+
+        It is the same payment as before, so money comes from it at most once. Each number of `attempt.tries`
+        has its own key; repeated with the same one it answers the same.
+        """
         ...
 
     def cancel_charge(self, request: ChargeRequest) -> ChargeResult | None:

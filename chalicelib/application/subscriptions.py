@@ -45,7 +45,8 @@ def create_subscription(
     Free: active. With a trial: trialing, or ValidationError where somebody else has had it (see `trials`). Sent by
     invoice: active with its first invoice open. Charged automatically: active once the first charge succeeds;
     PaymentDeclinedError leaves it incomplete, payable until it is released; PaymentPendingError means the outcome
-    is unknown, and the same request again learns it.
+    is unknown, and the same request again learns it. Incomplete while its customer is to confirm the first payment:
+    the invoice says where.
     Safe to run twice: the id derives from the request, and a second run continues where the first stopped.
     """
     subscription_id = ids.child_id("sub", customer_id, ctx.request_key)
@@ -63,8 +64,10 @@ def cancel_subscription(
     """Cancel now, or at the end of what is paid for. Twice is once: a second call finds it cancelled.
 
     Cancelled now while in arrears, its open invoices stay due for the time that was served; what was not served
-    is credited on them, in the same transaction.
+    is credited on them, in the same transaction. A payment that waits for its customer is cancelled before.
     """
+    if not at_period_end:
+        _stop_waiting(ctx, get_subscription(ctx, subscription_id))
 
     def decide() -> Subscription:
         subscription = get_subscription(ctx, subscription_id)
@@ -238,7 +241,8 @@ def _first_payment(ctx: Context, subscription: Subscription) -> Subscription:
     invoice = collection.collect(ctx, *collection.load(ctx, invoice_id))
     if invoice.status is InvoiceStatus.PAID:
         return get_subscription(ctx, subscription.id)
-    refuse_unpaid(invoice)
+    if invoice.attempt is None or not invoice.attempt.awaits_customer:
+        refuse_unpaid(ctx, invoice)
     return subscription
 
 
@@ -289,6 +293,12 @@ def _apply(
     stored = decisions.commit(ctx, subscription.customer_id, decision)
     assert stored.subscription is not None
     return stored.subscription
+
+
+def _stop_waiting(ctx: Context, subscription: Subscription) -> None:
+    run = subscription.dunning
+    for owed in run.invoices if run else ():
+        collection.stop_waiting(ctx, *collection.load(ctx, owed))
 
 
 def _unserved_arrears(ctx: Context, subscription: Subscription) -> tuple[write_off.Outcome, ...]:

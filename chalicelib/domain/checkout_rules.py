@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from chalicelib.domain import collection, lifecycle
 from chalicelib.domain.catalog import TrialTerms
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
-from chalicelib.domain.collection import Instants
 from chalicelib.domain.customer import Account, PaymentMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.late_money import late_postings
-from chalicelib.domain.payment import AttemptStatus, ChargeResult, Outcome
+from chalicelib.domain.payment import AttemptStatus, ChargeResult, Instants, Outcome
 from chalicelib.domain.subscription import Status, Subscription
 
+_OPEN = (Outcome.UNKNOWN, Outcome.REQUIRES_ACTION)
 PAGE_LIFETIME = timedelta(hours=23)
 """How long the processor's page can be used: it takes at most 24 hours."""
 SHORTEST_PAGE = timedelta(minutes=31)
@@ -71,7 +71,7 @@ def paid(
     cannot take is not decided here: ask `is_late` first.
     """
     session, invoice = standing.session, standing.invoice
-    if session.status is not CheckoutStatus.OPEN or invoice is None or charge.outcome is Outcome.UNKNOWN:
+    if session.status is not CheckoutStatus.OPEN or invoice is None or charge.outcome in _OPEN:
         return None
     if holds(invoice, charge):
         settled = Decision(cause=f"checkout:{session.id}:complete")

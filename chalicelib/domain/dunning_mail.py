@@ -19,6 +19,8 @@ from chalicelib.domain.subscription import HeldLetter, Status, Subscription
 
 ENDED = "ended"
 FAILURE = "payment.failed"
+ACTION = "payment.action_required"
+CONFIRM = "confirm"
 LETTER_DUE = "subscription.letter_due"
 GRACE_ENDED = "subscription.grace_ended"
 _ENDS = {
@@ -53,6 +55,17 @@ def addressed(
     named = Fact(about.type, about.subject, {**data, "mail": mail})
     subscription, named = _held(subscription, named, policy, now)
     facts = tuple(named if fact is about else fact for fact in decision.facts)
+    return replace(decision, subscription=subscription, facts=facts)
+
+
+def to_confirm(decision: Decision, policy: DunningPolicy, now: datetime) -> Decision:
+    """The decision on an attempt that waits for its customer, with the letter that asks them, held in quiet hours."""
+    subscription = decision.subscription
+    assert subscription is not None
+    asked = next(fact for fact in decision.facts if fact.type == ACTION)
+    named = Fact(asked.type, asked.subject, {**asked.data, "mail": CONFIRM})
+    subscription, named = _held(subscription, named, policy, now)
+    facts = tuple(named if fact is asked else fact for fact in decision.facts)
     return replace(decision, subscription=subscription, facts=facts)
 
 

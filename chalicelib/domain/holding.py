@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chalicelib.domain.collection import Instants, begin_attempt
+from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
-from chalicelib.domain.payment import AttemptStatus
+from chalicelib.domain.payment import AttemptStatus, Instants
 from chalicelib.domain.subscription import Subscription
 
 LOOK_AGAIN = timedelta(days=1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.domain.collection import Instants, closed
+from chalicelib.domain.bookings import closed
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact, LedgerAccount, Posting
-from chalicelib.domain.payment import AttemptStatus, ChargeResult, Outcome
+from chalicelib.domain.payment import AttemptStatus, ChargeResult, Instants, Outcome
 
 
 def is_late(invoice: Invoice, result: ChargeResult) -> bool:

@@ -9,10 +9,10 @@ from chalicelib.domain import renewal
 from chalicelib.domain.billing import Occasion, recurring_lines
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.catalog import TrialEnd, TrialTerms
-from chalicelib.domain.collection import Instants
 from chalicelib.domain.customer import Account, PaymentMethod
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
 from chalicelib.domain.lifecycle import full_period, trialing
+from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.subscription import Subscription
 

@@ -11,6 +11,16 @@ from chalicelib.domain.dispute import Dispute
 
 KEY_LIFETIME = timedelta(hours=20)
 """How long a processor's idempotency key is trusted; older attempts are looked up, never replayed."""
+CANCELED = "canceled"
+"""The code of a payment that was given up at the processor: no money can come from it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instants:
+    """Business time for what is seen, machine time for leases and keys."""
+
+    business: datetime
+    machine: datetime
 
 
 class DeclineKind(StrEnum):
@@ -31,10 +41,13 @@ class Decline:
 
 
 class Outcome(StrEnum):
-    """How a charge ended. UNKNOWN is neither paid nor declined: only a look-up settles it."""
+    """How a charge ended. UNKNOWN is neither paid nor declined: only a look-up settles it. REQUIRES_ACTION: the
+    bank wants the customer's own confirmation of this very payment, which stays open for it.
+    """
 
     SUCCEEDED = "succeeded"
     PROCESSING = "processing"
+    REQUIRES_ACTION = "requires_action"
     DECLINED = "declined"
     UNKNOWN = "unknown"
 
@@ -54,10 +67,15 @@ class ChargeResult:
     method: PaymentMethod | None = None
     decline: Decline | None = None
 
+    @property
+    def is_canceled(self) -> bool:
+        return self.outcome is Outcome.DECLINED and self.decline is not None and self.decline.code == CANCELED
+
 
 class AttemptStatus(StrEnum):
     IN_FLIGHT = "in_flight"
     PROCESSING = "processing"
+    REQUIRES_ACTION = "requires_action"
     SUCCEEDED = "succeeded"
     DECLINED = "declined"
     CANCELED = "canceled"
@@ -69,7 +87,8 @@ class Attempt:
 
     `key` is the processor's idempotency key: a function of invoice and number. `at` is business time;
     `written_at` (machine time) is when the key was first used, which decides between replay and look-up;
-    `not_before` (machine time) holds back the next look at an unknown outcome, `tries` counts those looks.
+    `not_before` (machine time) holds back the next look at an unknown outcome; `tries` counts those looks, and
+    how often the customer began to confirm one that waits for them.
     `method` and `amount` are frozen: every repetition sends the same parameters.
     """
 
@@ -90,7 +109,17 @@ class Attempt:
 
     @property
     def is_open(self) -> bool:
-        return self.status in (AttemptStatus.IN_FLIGHT, AttemptStatus.PROCESSING)
+        """Whether money may still come from it. While it is open no other begins."""
+        return self.status in (
+            AttemptStatus.IN_FLIGHT,
+            AttemptStatus.PROCESSING,
+            AttemptStatus.REQUIRES_ACTION,
+        )
+
+    @property
+    def awaits_customer(self) -> bool:
+        """Whether it is neither paid nor declined until its customer confirms it, or it is cancelled."""
+        return self.status is AttemptStatus.REQUIRES_ACTION
 
     def key_expired(self, machine_now: datetime) -> bool:
         return machine_now - self.written_at > KEY_LIFETIME

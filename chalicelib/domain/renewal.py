@@ -10,7 +10,7 @@ from chalicelib.domain import dunning, holding
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.catalog import Plan, TrialEnd
-from chalicelib.domain.collection import Instants, begin_attempt
+from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import Account, CollectionMethod, Terms
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import InvoiceStatus, cycle_cause
@@ -23,6 +23,7 @@ from chalicelib.domain.lifecycle import (
     with_first_period,
 )
 from chalicelib.domain.metrics import moved
+from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.schedule import next_reminder
 from chalicelib.domain.subscription import Billing, Item, ItemKind, Status, Subscription

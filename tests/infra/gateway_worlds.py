@@ -46,6 +46,7 @@ class World(Protocol):
     def charged(self, currency: str) -> int: ...
     def settle(self, reference: str, *, succeeded: bool) -> None: ...
     def confirm(self, reference: str) -> None: ...
+    def authenticate(self, reference: str, *, passed: bool) -> None: ...
     def pay_page(self, reference: str, card: str) -> None: ...
     def detach(self, method: str) -> None: ...
     def expire_keys(self) -> None: ...
@@ -74,6 +75,9 @@ class MemoryWorld:
 
     def confirm(self, reference: str) -> None:
         self.gateway.settle(reference, "ok")
+
+    def authenticate(self, reference: str, *, passed: bool) -> None:
+        self.gateway.authenticate(reference, passed=passed)
 
     def pay_page(self, reference: str, card: str) -> None:
         self.gateway.pay_checkout(reference, {"ok": "pm_card_visa", "debit": "pm_sepaDebit"}.get(card, card))
@@ -129,6 +133,10 @@ class StandinWorld:
         body = f"payment_method={method}&return_url={RETURN_URL}"
         self._as_us(f"{intent}/confirm", body.encode()).close()
         self.order(f"payment_intents/{reference}/authenticate", {"outcome": "succeeded"})
+
+    def authenticate(self, reference: str, *, passed: bool) -> None:
+        outcome = "succeeded" if passed else "failed"
+        self.order(f"payment_intents/{reference}/authenticate", {"outcome": outcome})
 
     def pay_page(self, reference: str, card: str) -> None:
         names = {"ok": "pm_card_visa", "debit": "pm_sepaDebit"}

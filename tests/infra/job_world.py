@@ -36,8 +36,8 @@ class Jobs:
         parts = self.world.parts
         bound = composition.Services(
             store=parts.store, ops=parts.ops, gateway=parts.gateway, queues=parts.queues, catalogs=parts.catalogs,
-            mailer=self.mailer, render=render, public_url=parts.public_url, machine_now=lambda: self.world.machine,
-            settings=Settings(index_settle_seconds=0),
+            mailer=self.mailer, render=render, public_url=parts.public_url, pepper=parts.pepper,
+            machine_now=lambda: self.world.machine, settings=Settings(index_settle_seconds=0),
         )  # fmt: skip
         with composition.use(bound):
             yield bound

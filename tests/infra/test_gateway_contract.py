@@ -143,10 +143,74 @@ def test_a_new_attempt_after_a_decline_is_a_new_charge(world: World, customer: s
 def test_authentication_needs_the_customer(world: World, customer: str) -> None:
     request = charge_request(customer, world.card(customer, "authentication_required"))
     result = world.gateway.charge(request)
-    assert result.outcome is Outcome.DECLINED
+    assert result.outcome is Outcome.REQUIRES_ACTION
     assert result.decline is not None
     assert result.decline.kind is DeclineKind.NEEDS_CUSTOMER
     assert result.reference, "the confirmation link is bound to the payment"
+    for reference in (None, result.reference):
+        found = world.gateway.find_charge(with_attempt(request, reference=reference))
+        assert found is not None
+        assert (found.outcome, found.reference) == (Outcome.REQUIRES_ACTION, result.reference)
+
+
+RETURN = "https://billing.example/confirm/return"
+
+
+def with_attempt(request: ChargeRequest, **changes: Any) -> ChargeRequest:
+    return replace(request, attempt=replace(request.attempt, **changes))
+
+
+def waiting_for(world: World, customer: str, **more: Any) -> ChargeRequest:
+    """A charge that waits for its customer, with what is known of it."""
+    request = charge_request(customer, world.card(customer, "authentication_required"), **more)
+    return with_attempt(request, reference=world.gateway.charge(request).reference)
+
+
+def test_the_customer_is_sent_to_the_bank_for_the_very_payment(world: World, customer: str) -> None:
+    request = waiting_for(world, customer)
+    confirmation = world.gateway.confirm_charge(with_attempt(request, tries=1), return_url=RETURN)
+    assert (confirmation.url or "").startswith(("http://127.0.0.1", "https://"))
+    result = confirmation.result
+    assert (result.outcome, result.reference) == (Outcome.REQUIRES_ACTION, request.attempt.reference)
+    again = world.gateway.confirm_charge(with_attempt(request, tries=1), return_url=RETURN)
+    assert again.url == confirmation.url, "the same press of the button"
+    assert world.gateway.confirm_charge(with_attempt(request, tries=2), return_url=RETURN).url
+    canceled = world.gateway.cancel_charge(request)
+    assert canceled is not None
+    assert canceled.is_canceled, "also while the bank asks"
+    late = world.gateway.confirm_charge(with_attempt(request, tries=3), return_url=RETURN)
+    assert (late.url, late.result.is_canceled) == (None, True)
+
+
+def test_what_the_customer_confirms_is_paid_once(world: World, customer: str) -> None:
+    need(world, "cards")
+    request, before = waiting_for(world, customer, amount=1900), world.charged("USD")
+    reference = request.attempt.reference
+    assert reference
+    for number in (1, 2):
+        world.gateway.confirm_charge(with_attempt(request, tries=number), return_url=RETURN)
+        world.authenticate(reference, passed=False)
+        refused = world.gateway.find_charge(request)
+        assert refused is not None
+        assert refused.outcome is Outcome.REQUIRES_ACTION, "it can be confirmed again"
+    assert world.gateway.confirm_charge(with_attempt(request, tries=3), return_url=RETURN).url
+    world.authenticate(reference, passed=True)
+    for number in (3, 4):
+        world.gateway.confirm_charge(with_attempt(request, tries=number), return_url=RETURN)
+    done = world.gateway.confirm_charge(with_attempt(request, tries=5), return_url=RETURN)
+    assert (done.url, done.result.outcome, done.result.charged) == (None, Outcome.SUCCEEDED, 1900)
+    assert world.gateway.cancel_charge(request) == world.gateway.find_charge(request)
+    assert world.charged("USD") - before == 1900
+
+
+def test_a_card_that_is_gone_cannot_be_confirmed(world: World, customer: str) -> None:
+    need(world, "cards")
+    request = waiting_for(world, customer)
+    world.detach(request.attempt.method)
+    confirmation = world.gateway.confirm_charge(with_attempt(request, tries=1), return_url=RETURN)
+    assert (confirmation.url, confirmation.result.outcome) == (None, Outcome.DECLINED)
+    assert confirmation.result.decline is not None
+    assert confirmation.result.decline.kind is DeclineKind.HARD
 
 
 def test_a_confirmed_payment_is_found_paid(world: World, customer: str) -> None:

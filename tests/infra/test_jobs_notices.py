@@ -251,9 +251,9 @@ def test_refunds_and_disputes_are_recorded_once(world, jobs):
 
 
 def test_money_for_an_attempt_that_was_given_up_is_written_down(world, jobs):
-    """The bank declined, and the customer confirmed the same payment afterwards."""
+    """The bank declined, and the same payment came through afterwards."""
     sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
-    world.parts.gateway.behave(world.account(sub.customer_id).payment_method.id, "needs_customer")
+    world.parts.gateway.behave(world.account(sub.customer_id).payment_method.id, "decline")
     world.advance(days=28)
     declined = world.invoices(sub)[-1].attempts[0]
     assert declined.status == "declined"

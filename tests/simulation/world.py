@@ -47,6 +47,7 @@ class Services:
     queues: Any
     catalogs: Any
     public_url: str = "https://pay.example"
+    pepper: bytes = b"p" * 32
     allowed_origins: tuple[str, ...] = ("https://pay.example", "https://shop.example")
 
 

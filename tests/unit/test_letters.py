@@ -54,6 +54,7 @@ def letter(*facts: Fact) -> Letter | None:
 
 
 FAILED = {"decline_code": "insufficient_funds", "decline_kind": "soft", "mail": "reminder"}
+ASKED = INVOICE | {"attempt": 1}
 FREE = {"plan": "free", "plan_name": "Free"}
 GRACE = {"grace_until": "2026-02-04T10:00:00+00:00"}
 NEXT = {"next_attempt_at": "2026-02-02T10:00:00+00:00"}
@@ -75,6 +76,12 @@ TABLE: list[tuple[tuple[Fact, ...], str | None]] = [
     ((fact("payment.failed", **NEXT), fact("subscription.past_due")), "payment_failed"),
     ((fact("payment.failed", **NEXT, decline_code="no_payment_method"),), "payment_missing"),
     ((fact("payment.failed"),), None),
+    (
+        (fact("payment.action_required", **ASKED, **NEXT, mail="confirm"), fact("subscription.past_due")),
+        "payment_confirm",
+    ),
+    ((fact("payment.action_required", **ASKED),), None),
+    ((fact("payment.canceled"),), None),
     ((fact("payment.failed", **NEXT, mail="reminder"),), "payment_failed"),
     ((fact("payment.failed", **NEXT, mail="urgent"),), "payment_urgent"),
     ((fact("payment.failed", **NEXT, mail="urgent", decline_code="no_payment_method"),), "payment_urgent"),
@@ -163,6 +170,7 @@ def addressee(**customer) -> Addressee:
         customer=Customer(id=CUSTOMER, created_at=AT, email="ada@example.com", **customer),
         seller=Party(name="Perennial Demo Ltd"),
         account=Account(customer_id=CUSTOMER, payment_method=card),
+        confirmation_url="https://billing.example/confirm?env=live&token=secret",
     )
 
 

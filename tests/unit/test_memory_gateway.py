@@ -50,7 +50,7 @@ def test_it_is_a_gateway(gateway: MemoryGateway) -> None:
         ("pm_card_chargeCustomerFail", Outcome.DECLINED, DeclineKind.SOFT),
         ("pm_card_insufficient_funds", Outcome.DECLINED, DeclineKind.SOFT),
         ("pm_card_lost", Outcome.DECLINED, DeclineKind.HARD),
-        ("pm_card_authenticationRequired", Outcome.DECLINED, DeclineKind.NEEDS_CUSTOMER),
+        ("pm_card_authenticationRequired", Outcome.REQUIRES_ACTION, DeclineKind.NEEDS_CUSTOMER),
         ("pm_debit_processing", Outcome.PROCESSING, None),
     ],
 )

@@ -56,7 +56,7 @@ def test_what_was_charged_is_told_in_our_units() -> None:
     ("status", "outcome", "kind"),
     [
         ("processing", Outcome.PROCESSING, None),
-        ("requires_action", Outcome.DECLINED, DeclineKind.NEEDS_CUSTOMER),
+        ("requires_action", Outcome.REQUIRES_ACTION, DeclineKind.NEEDS_CUSTOMER),
         ("canceled", Outcome.DECLINED, DeclineKind.SOFT),
         ("requires_payment_method", Outcome.UNKNOWN, None),
         ("requires_confirmation", Outcome.UNKNOWN, None),

@@ -25,6 +25,8 @@ from chalicelib.domain.invoice import Invoice
 
 TEST_NOTE = "This is a test. No money was moved, and nothing is due."
 _SPACES = re.compile(r"[ \t\r\n]+")
+_ACTIONS = {"payment_confirm": "Confirm the payment"}
+"""What the button says in a letter that leads somewhere."""
 _WITH_LINES = {"receipt", "invoice"}
 Row = tuple[str, str, bool]
 
@@ -39,6 +41,8 @@ def render(letter: Letter, addressee: Addressee) -> Rendered:
     about: dict[str, Any] = {
         "subject": _one_line(subject),
         "paragraphs": [text for part in body.split("\n\n") if (text := _one_line(part))],
+        "action": _ACTIONS.get(letter.template),
+        "link": addressee.confirmation_url,
         "rows": list(_rows(letter, addressee.invoice, locale)),
         "greeting": f"Hello {addressee.customer.name}," if addressee.customer.name else "Hello,",
         "sender": addressee.seller.name,

@@ -22,20 +22,21 @@ from itertools import count
 from typing import Any
 
 from chalicelib.adapters.stripe import currencies
-from chalicelib.adapters.stripe.declines import CANCELED, METHOD_MISSING, decline
+from chalicelib.adapters.stripe.declines import METHOD_MISSING, decline
 from chalicelib.adapters.stripe.errors import GatewayMisuseError, KeyReusedError
 from chalicelib.application.ports import (
     ChargeRequest,
     CheckoutPage,
     CheckoutRequest,
     CheckoutState,
+    Confirmation,
     ProcessorNotice,
     RefundRequest,
 )
 from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.dispute import Dispute, DisputeState, DisputeStatus
 from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
-from chalicelib.domain.payment import ChargeResult, Outcome
+from chalicelib.domain.payment import CANCELED, ChargeResult, DeclineKind, Outcome
 
 BEHAVIOURS = {
     "pm_card_visa": "ok",
@@ -74,6 +75,8 @@ class Charged:
     amount: int
     result: ChargeResult
     refunded: int = 0
+    asked: str | None = None
+    """Where the bank asks its customer, and they come back to: after `confirm_charge`, until `settle`."""
     disputes: dict[str, DisputeState] = field(default_factory=dict)
 
 
@@ -143,14 +146,29 @@ class MemoryGateway:
             payment = self._payment_of(request)
             return payment.result if payment else None
 
+    def confirm_charge(self, request: ChargeRequest, *, return_url: str) -> Confirmation:
+        with self._lock:
+            fault = self._begin("confirm_charge", lossy=True)
+            payment = self._payment_of(request)
+            if request.attempt.reference is None or payment is None:
+                raise GatewayMisuseError("an attempt without a payment to confirm")
+            lost = Confirmation(result=ChargeResult(outcome=Outcome.UNKNOWN, reference=payment.reference))
+            if fault == "lost_before_charge":
+                return lost
+            key = f"confirm:{request.env}:{request.attempt.key}:{request.attempt.tries}"
+            sent = (payment.reference, request.attempt.method, return_url)
+            answer: Confirmation = self._once(key, sent, lambda: self._confirm(payment, request, return_url))
+            return lost if fault == "lost_after_charge" else answer
+
     def cancel_charge(self, request: ChargeRequest) -> ChargeResult | None:
         with self._lock:
             self._begin("cancel_charge")
             payment = self._payment_of(request)
             if payment is None:
                 return None
-            if payment.result.outcome is Outcome.DECLINED:
-                payment.result = replace(payment.result, decline=decline(CANCELED))
+            if payment.result.outcome in (Outcome.DECLINED, Outcome.REQUIRES_ACTION):
+                payment.result = replace(payment.result, outcome=Outcome.DECLINED, decline=decline(CANCELED))
+                payment.asked = None
                 self._notify("payment_intent.canceled", payment.reference, payment.request)
             return payment.result
 
@@ -257,7 +275,18 @@ class MemoryGateway:
             refusal = payment.result.decline
             if payment.result.outcome is Outcome.SUCCEEDED or (refusal and refusal.code == CANCELED):
                 raise ValueError(f"{reference} is at its end")
+            payment.asked = None
             self._decide(payment, _ALIASES.get(behaviour, behaviour))
+
+    def authenticate(self, reference: str, *, passed: bool = True) -> str:
+        """What the customer does at the bank after `confirm_charge`; answers where they come back to."""
+        with self._lock:
+            payment = self.payments[reference]
+            if payment.asked is None:
+                raise ValueError(f"nobody is asked about {reference}")
+            back, payment.asked = payment.asked, None
+            self._decide(payment, "ok" if passed else "payment_intent_authentication_failure")
+            return back
 
     def dispute_opens(
         self, reference: str, amount: int | None = None, *, inquiry: bool = False, fee: int = DISPUTE_FEE
@@ -356,6 +385,26 @@ class MemoryGateway:
         self._decide(payment, held.behaviour)
         return payment.result
 
+    def _confirm(self, payment: Charged, request: ChargeRequest, return_url: str) -> Confirmation:
+        """The customer's own card on their own order: a bank that wanted them asks them, the others answer."""
+        if payment.result.outcome in (Outcome.SUCCEEDED, Outcome.PROCESSING) or payment.result.is_canceled:
+            return Confirmation(result=payment.result)
+        held = self.methods.get(request.attempt.method)
+        if held is None or held.owner != payment.customer:
+            gone = ChargeResult(
+                outcome=Outcome.DECLINED, reference=payment.reference, decline=decline(METHOD_MISSING)
+            )
+            return Confirmation(result=gone)
+        if held.behaviour != "authentication_required":
+            self._decide(payment, held.behaviour)
+            return Confirmation(result=payment.result)
+        payment.asked = return_url
+        payment.result = replace(
+            payment.result, outcome=Outcome.REQUIRES_ACTION, decline=decline(held.behaviour)
+        )
+        self._notify("payment_intent.requires_action", payment.reference, payment.request)
+        return Confirmation(result=payment.result, url=f"https://bank.example/{payment.reference}")
+
     def _new_payment(
         self, request: ChargeRequest | CheckoutRequest, customer: str, currency: str, amount: int
     ) -> Charged:
@@ -378,6 +427,8 @@ class MemoryGateway:
             outcome = Outcome.PROCESSING
         else:
             refusal = decline(behaviour)
+            if refusal.kind is DeclineKind.NEEDS_CUSTOMER:
+                outcome = Outcome.REQUIRES_ACTION
         payment.result = replace(
             payment.result, outcome=outcome, decline=refusal, charge=charge, charged=charged
         )

@@ -7,21 +7,27 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from chalicelib.adapters.stripe.currencies import from_stripe
-from chalicelib.adapters.stripe.declines import CANCELED, decline, decline_of
-from chalicelib.application.ports import CheckoutState
+from chalicelib.adapters.stripe.declines import decline, decline_of
+from chalicelib.application.ports import CheckoutState, Confirmation
 from chalicelib.domain.customer import PaymentMethod
 from chalicelib.domain.dispute import DisputeState, DisputeStatus
-from chalicelib.domain.payment import ChargeResult, Outcome
+from chalicelib.domain.payment import CANCELED, ChargeResult, Decline, DeclineKind, Outcome
 
 Json = Mapping[str, Any]
 
 _OUTCOMES: Final = {
     "succeeded": Outcome.SUCCEEDED,
     "processing": Outcome.PROCESSING,
-    "requires_action": Outcome.DECLINED,
+    "requires_action": Outcome.REQUIRES_ACTION,
     "canceled": Outcome.DECLINED,
 }
-_RANK: Final = [Outcome.SUCCEEDED, Outcome.PROCESSING, Outcome.UNKNOWN, Outcome.DECLINED]
+_RANK: Final = [
+    Outcome.SUCCEEDED,
+    Outcome.PROCESSING,
+    Outcome.UNKNOWN,
+    Outcome.REQUIRES_ACTION,
+    Outcome.DECLINED,
+]
 
 _DISPUTES: Final = {
     "warning_needs_response": DisputeStatus.INQUIRY,
@@ -41,16 +47,18 @@ _DISPUTES: Final = {
 def charge_result(intent: Json) -> ChargeResult:
     """A payment intent as the outcome of a charge.
 
-    One that waits for its customer is a decline that needs the customer; one that was created but never
-    confirmed says nothing yet: UNKNOWN.
+    One that waits for its customer at the bank, or that the bank refused for want of the customer's confirmation,
+    REQUIRES_ACTION; one that was created but never confirmed says nothing yet: UNKNOWN.
     """
     outcome = _OUTCOMES.get(intent["status"], Outcome.UNKNOWN)
     refusal = None
     if intent["status"] == "requires_payment_method" and intent.get("last_payment_error"):
-        outcome, refusal = Outcome.DECLINED, decline_of(intent["last_payment_error"])
+        refusal = decline_of(intent["last_payment_error"])
+        outcome = _refused(refusal)
+    elif outcome is Outcome.REQUIRES_ACTION:
+        refusal = decline("authentication_required")
     elif outcome is Outcome.DECLINED:
-        waiting = intent["status"] == "requires_action"
-        refusal = decline("authentication_required" if waiting else CANCELED)
+        refusal = decline(CANCELED)
     charge = intent.get("latest_charge")
     return ChargeResult(
         outcome=outcome,
@@ -63,17 +71,27 @@ def charge_result(intent: Json) -> ChargeResult:
 
 
 def refused_charge(error: Json) -> ChargeResult:
-    """The outcome inside a 402: a definite no, with the intent that Stripe made for it."""
+    """The outcome inside a 402, with the intent that Stripe made for it: a definite no, unless the customer can
+    confirm that intent.
+    """
     intent = error.get("payment_intent") or {}
     charge = intent.get("latest_charge") or error.get("charge")
-    method = error.get("payment_method")
+    method, refusal = error.get("payment_method"), decline_of(error)
     return ChargeResult(
-        outcome=Outcome.DECLINED,
+        outcome=_refused(refusal) if intent else Outcome.DECLINED,
         reference=intent.get("id"),
         charge=charge["id"] if isinstance(charge, Mapping) else charge,
         method=payment_method(method) if isinstance(method, Mapping) else None,
-        decline=decline_of(error),
+        decline=refusal,
     )
+
+
+def confirmation(intent: Json) -> Confirmation:
+    """An intent that was just confirmed, with where its customer goes on."""
+    action = intent.get("next_action") or {}
+    redirect = action.get("redirect_to_url") or {}
+    waiting = intent["status"] == "requires_action"
+    return Confirmation(result=charge_result(intent), url=redirect.get("url") if waiting else None)
 
 
 def best_of(intents: list[Json]) -> ChargeResult | None:
@@ -114,6 +132,11 @@ def checkout_state(session: Json) -> CheckoutState:
         charge=charge,
         method=_method_of_intent(intent) if complete and intent else None,
     )
+
+
+def _refused(refusal: Decline) -> Outcome:
+    needs_customer = refusal.kind is DeclineKind.NEEDS_CUSTOMER
+    return Outcome.REQUIRES_ACTION if needs_customer else Outcome.DECLINED
 
 
 def dispute_state(dispute: Json) -> DisputeState:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chalicelib.domain.payment import Decline, DeclineKind
+from chalicelib.domain.payment import CANCELED, Decline, DeclineKind
 
 GENERIC: Final = "generic_decline"
 METHOD_MISSING: Final = "payment_method_missing"
 """Ours: the method is detached, deleted or somebody else's."""
-CANCELED: Final = "canceled"
-"""Ours: the payment was given up before it succeeded."""
 
 _SOFT = """
     approve_with_id call_issuer card_already_activated card_decline_rate_limit_exceeded card_declined

@@ -28,6 +28,7 @@ from chalicelib.application.ports import (
     CheckoutPage,
     CheckoutRequest,
     CheckoutState,
+    Confirmation,
     ProcessorNotice,
     RefundRequest,
 )
@@ -113,6 +114,30 @@ class StripeGateway:
     def find_charge(self, request: ChargeRequest) -> ChargeResult | None:
         """Lists are read, not the search index, which lags behind."""
         return answers.best_of(self._intents(request))
+
+    def confirm_charge(self, request: ChargeRequest, *, return_url: str) -> Confirmation:
+        """Where the intent went on meanwhile, or its card is gone, the answer is what it is now."""
+        reference = request.attempt.reference
+        if reference is None:
+            raise GatewayMisuseError("an attempt without a payment to confirm")
+        path = _path("payment_intents", reference)
+        key = f"confirm:{request.env}:{request.attempt.key}:{request.attempt.tries}"
+        try:
+            body = params.confirm_params(request, return_url)
+            return answers.confirmation(
+                self._client.call("post", f"{path}/confirm", key=key, retries=1, **body)
+            )
+        except UnansweredError:
+            return Confirmation(result=ChargeResult(outcome=Outcome.UNKNOWN, reference=reference))
+        except RefusedError as refusal:
+            if refusal.status == 402:
+                return Confirmation(result=answers.refused_charge(refusal.error))
+            if self._is_about_the_method(refusal, request):
+                gone = declines.decline(declines.METHOD_MISSING)
+                return Confirmation(
+                    result=ChargeResult(outcome=Outcome.DECLINED, reference=reference, decline=gone)
+                )
+            return answers.confirmation(self._call("get", path, expand=["latest_charge"]))
 
     def cancel_charge(self, request: ChargeRequest) -> ChargeResult | None:
         """UNKNOWN while the attempt is so young that a call without an answer may still arrive."""

@@ -13,7 +13,12 @@ from chalicelib.application.ports import ChargeRequest, CheckoutItem, CheckoutRe
 from chalicelib.domain.customer import Customer
 
 if TYPE_CHECKING:
-    from stripe.params import CustomerCreateParams, PaymentIntentCreateParams, RefundCreateParams
+    from stripe.params import (
+        CustomerCreateParams,
+        PaymentIntentConfirmParams,
+        PaymentIntentCreateParams,
+        RefundCreateParams,
+    )
     from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItem
 
 LOCALES: Final = frozenset(
@@ -60,6 +65,15 @@ def charge_params(request: ChargeRequest, return_url: str) -> PaymentIntentCreat
             invoice=request.invoice_id,
             attempt=attempt.number,
         ),
+        "expand": ["latest_charge"],
+    }
+
+
+def confirm_params(request: ChargeRequest, return_url: str) -> PaymentIntentConfirmParams:
+    """Once more with the same card, the customer being there: the refusal had taken it off the intent."""
+    return {
+        "payment_method": request.attempt.method,
+        "return_url": return_url,
         "expand": ["latest_charge"],
     }
 

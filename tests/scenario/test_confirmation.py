@@ -1,0 +1,324 @@
+"""A payment that the bank wants its customer to confirm: the link, the wait, and everything that ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from chalicelib.application import confirmation, dunning, payment_methods, subscriptions
+from chalicelib.application.confirmation import Link, Standing
+from chalicelib.application.entitlements import get_entitlements
+from chalicelib.application.invoices import pay_invoice
+from chalicelib.application.notices import apply_notice
+from chalicelib.application.payments import record_payment
+from chalicelib.domain.dunning_policy import DunningPolicy, EndState
+from chalicelib.domain.errors import NotFoundError, PaymentDeclinedError
+from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.payment import Allocation
+from chalicelib.domain.subscription import Status, Subscription
+from tests.infra.job_world import Jobs
+from tests.scenario.test_dunning_policies import behind
+from tests.scenario.world import World, assert_books
+
+CARD = "pm_card_authenticationRequired"
+PAID = ["payment.succeeded", "invoice.paid", "subscription.recovered"]
+
+
+def waiting(policy: DunningPolicy | None = None, **more: Any) -> tuple[World, Subscription]:
+    """A subscription whose first renewal, on 5 April at noon, waits for its customer."""
+    world, sub = behind(policy, decline="authentication_required", **more)
+    assert world.facts()[-4:] == [
+        "subscription.renewed",
+        "invoice.opened",
+        "payment.action_required",
+        "subscription.past_due",
+    ]
+    return world, sub
+
+
+def last(world: World, sub: Subscription) -> Invoice:
+    return world.invoices(sub)[-1]
+
+
+def link(world: World, sub: Subscription) -> Link:
+    url = confirmation.link_of(world.ctx(), last(world, sub))
+    assert url is not None
+    return read(url)
+
+
+def read(url: str) -> Link:
+    query = {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()}
+    return Link(invoice_id=query["invoice"], attempt=int(query["attempt"]), token=query["token"])
+
+
+def at_the_bank(world: World, sub: Subscription, *, passed: bool = True) -> Link:
+    """The button, and what the customer does at their bank; they have not come back yet."""
+    found = link(world, sub)
+    assert confirmation.confirm(world.ctx(), found) is not None
+    back = world.parts.gateway.authenticate(last(world, sub).attempts[-1].reference, passed=passed)
+    assert read(back) == found
+    return found
+
+
+def test_nothing_is_tried_while_it_waits_and_confirming_ends_the_run() -> None:
+    world, sub = waiting(DunningPolicy(grace_days=3))
+    world.advance(days=10, expect=["subscription.grace_ended"])
+    assert [attempt.status for attempt in last(world, sub).attempts] == ["requires_action"]
+    assert world.parts.gateway.calls["charge"] == 2
+    assert not get_entitlements(world.ctx(), sub.customer_id).active
+
+    found = at_the_bank(world, sub)
+    assert confirmation.standing_of(*confirmation.find(world.ctx(), found)) is Standing.WAITING
+    assert confirmation.standing_of(*confirmation.look_up(world.ctx(), found)) is Standing.PAID
+    world.expect(*PAID)
+    assert world.reload(sub).status is Status.ACTIVE
+    assert get_entitlements(world.ctx(), sub.customer_id).active
+    invoice = last(world, sub)
+    assert (invoice.attempts[0].status, invoice.attempts[0].decline) == ("succeeded", None)
+    assert len(world.parts.gateway.charges(invoice.id)) == 1
+    assert_books(world)
+    # The link is used up, and says so; the next period comes on time, once.
+    assert confirmation.confirm(world.ctx(), found) is None
+    world.parts.gateway.behave(invoice.attempts[0].method, "ok")
+    renewal = ["subscription.renewed", "invoice.opened", "payment.succeeded", "invoice.paid"]
+    world.advance(to="2026-05-05T12:00:00+00:00", expect=renewal)
+
+
+def test_the_webhook_alone_settles_it_and_everything_that_comes_after_changes_nothing() -> None:
+    world, sub = waiting()
+    found = at_the_bank(world, sub)
+    for _ in range(2):
+        for notice in world.parts.gateway.notices:
+            apply_notice(world.ctx(), notice)
+    world.expect(*PAID)
+    assert confirmation.standing_of(*confirmation.look_up(world.ctx(), found)) is Standing.PAID
+    world.expect()
+    world.advance(days=20, expect=[])
+
+
+def test_a_confirmation_that_fails_can_be_repeated_until_the_last_day() -> None:
+    world, sub = waiting()
+    for _ in range(3):
+        found = at_the_bank(world, sub, passed=False)
+        for notice in world.parts.gateway.notices:
+            apply_notice(world.ctx(), notice)
+        assert confirmation.standing_of(*confirmation.look_up(world.ctx(), found)) is Standing.WAITING
+        world.advance(days=6, expect=[])
+    at_the_bank(world, sub)
+    confirmation.look_up(world.ctx(), found)
+    world.expect(*PAID)
+    assert len(last(world, sub).attempts) == 1
+
+
+def test_a_card_that_is_refused_while_its_customer_confirms_still_waits() -> None:
+    world, sub = waiting()
+    found, attempt = link(world, sub), last(world, sub).attempts[-1]
+    world.parts.gateway.behave(attempt.method, "insufficient_funds")
+    assert confirmation.confirm(world.ctx(), found) is None
+    assert confirmation.standing_of(*confirmation.find(world.ctx(), found)) is Standing.WAITING
+    world.parts.gateway.behave(attempt.method, "ok")
+    assert confirmation.confirm(world.ctx(), found) is None
+    assert confirmation.standing_of(*confirmation.find(world.ctx(), found)) is Standing.PAID
+    world.expect(*PAID)
+
+
+def test_unconfirmed_on_the_last_day_it_is_cancelled_tried_once_more_and_the_run_ends() -> None:
+    world, sub = waiting()
+    first = last(world, sub).attempts[0].reference
+    found = link(world, sub)
+    world.advance(to="2026-04-26T11:59:00+00:00", expect=[])
+    world.advance(
+        minutes=1,
+        expect=["payment.canceled", "payment.failed", "subscription.canceled", "invoice.uncollectible"],
+    )
+    invoice = last(world, sub)
+    assert [attempt.status for attempt in invoice.attempts] == ["canceled", "declined"]
+    assert world.reload(sub).status is Status.CANCELED
+    assert world.parts.gateway.payments[first].result.is_canceled
+    assert confirmation.confirm(world.ctx(), found) is None
+    assert confirmation.standing_of(*confirmation.find(world.ctx(), found)) is Standing.CLOSED
+    assert_books(world)
+
+
+def test_confirmed_in_the_last_minute_and_told_by_nobody_it_is_paid() -> None:
+    world, sub = waiting()
+    at_the_bank(world, sub)
+    world.advance(to="2026-04-26T12:00:00+00:00", expect=PAID)
+    assert len(world.parts.gateway.charges(last(world, sub).id)) == 1
+
+
+def test_a_new_card_is_tried_at_once_and_the_old_payment_can_take_no_money() -> None:
+    world, sub = waiting()
+    attempt = last(world, sub).attempts[0]
+    world.advance(days=3, expect=[])
+    payment_methods.attach(world.ctx(), sub.customer_id, "pm_card_visa")
+    dunning.try_new_method(world.ctx(), sub.customer_id)
+    world.expect("payment_method.attached", "payment.canceled", *PAID)
+    assert world.parts.gateway.payments[attempt.reference].result.is_canceled
+    assert [each.status for each in last(world, sub).attempts] == ["canceled", "succeeded"]
+
+
+def test_a_new_card_that_is_declined_goes_on_with_the_days() -> None:
+    world, sub = waiting()
+    payment_methods.attach(world.ctx(), sub.customer_id, "pm_card_chargeCustomerFail")
+    dunning.try_new_method(world.ctx(), sub.customer_id)
+    world.expect("payment_method.attached", "payment.canceled", "payment.failed")
+    run = world.reload(sub).dunning
+    assert run is not None
+    assert run.next_at is not None
+    assert run.next_at.isoformat() == "2026-04-07T12:00:00+00:00"
+
+
+def test_the_same_card_with_news_of_the_network_keeps_waiting() -> None:
+    world, sub = waiting()
+    method = world.account(sub.customer_id).payment_method
+    assert method is not None
+    held = world.parts.gateway.methods[method.id]
+    held.method = replace(method, exp_year=2040)
+    payment_methods.remember(world.ctx(), sub.customer_id, held.method)
+    dunning.try_new_method(world.ctx(), sub.customer_id)
+    world.expect("payment_method.attached")
+    run = world.reload(sub).dunning
+    assert run is not None
+    assert run.next_at is not None
+    assert run.next_at.isoformat() == "2026-04-26T12:00:00+00:00"
+    at_the_bank(world, sub)
+
+
+def test_by_hand_another_payment_takes_the_place_of_the_one_that_waits() -> None:
+    world, sub = waiting()
+    old = link(world, sub)
+    world.advance(days=1)
+    dunning.retry_now(world.ctx(), sub.id)
+    world.expect("payment.canceled", "payment.action_required")
+    assert [each.status for each in last(world, sub).attempts] == ["canceled", "requires_action"]
+    assert confirmation.standing_of(*confirmation.find(world.ctx(), old)) is Standing.CLOSED
+    with pytest.raises(PaymentDeclinedError) as refused:
+        pay_invoice(world.ctx(), last(world, sub).id, payment_method=None)
+    assert read(refused.value.ids["confirmation_url"]) == link(world, sub)
+    world.expect("payment.canceled", "payment.action_required")
+    at_the_bank(world, sub)
+    world.advance(to="2026-04-26T12:00:00+00:00", expect=PAID)
+    assert_books(world)
+
+
+def test_money_by_another_way_and_a_write_off_cancel_it_first() -> None:
+    world, sub = waiting()
+    invoice = last(world, sub)
+    record_payment(
+        world.ctx(), sub.customer_id, amount=invoice.amount_due, currency="USD", kind="bank_transfer",
+        reference="R1", allocations=[Allocation(invoice.id, invoice.amount_due)],
+    )  # fmt: skip
+    world.expect("payment.canceled", "payment.recorded", "invoice.paid", "subscription.recovered")
+    world, sub = waiting()
+    dunning.mark_uncollectible(world.ctx(), last(world, sub).id)
+    world.expect("payment.canceled", "invoice.uncollectible", "subscription.recovered")
+    assert all(
+        each.result.is_canceled for each in world.parts.gateway.payments.values() if not each.result.charge
+    )
+
+
+def test_cancelled_now_it_can_take_no_money_and_what_was_not_served_is_credited() -> None:
+    world, sub = waiting()
+    world.advance(days=10)
+    subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="no")
+    world.expect("payment.canceled", "subscription.canceled", "invoice.credited")
+    (attempt,) = last(world, sub).attempts
+    assert attempt.status == "canceled"
+    world.advance(days=60, expect=["subscription.win_back"])
+
+
+def test_a_run_that_ended_unpaid_is_brought_back_by_confirming() -> None:
+    world, sub = waiting(DunningPolicy(days=(0, 2), end=EndState.UNPAID))
+    world.advance(days=2, expect=["payment.canceled", "payment.failed", "subscription.unpaid"])
+    with pytest.raises(PaymentDeclinedError):
+        pay_invoice(world.ctx(), last(world, sub).id, payment_method=None)
+    world.expect("payment.action_required")
+    world.advance(days=30, expect=[])
+    confirmation.look_up(world.ctx(), at_the_bank(world, sub))
+    world.expect(*PAID)
+    assert world.reload(sub).status is Status.ACTIVE
+
+
+def test_on_the_only_day_of_a_policy_there_is_no_time_to_confirm() -> None:
+    world, sub = behind(DunningPolicy(days=(0,)), decline="authentication_required")
+    assert world.reload(sub).status is Status.CANCELED
+    assert confirmation.link_of(world.ctx(), last(world, sub)) is None
+
+
+def test_a_first_payment_waits_for_its_confirmation_and_is_released_in_the_end() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    sub = world.subscribe(world.customer(CARD), "starter", trial_days=0)
+    assert sub.status is Status.INCOMPLETE
+    again = world.subscribe(world.customer(CARD), "starter", trial_days=0)
+    world.facts()
+    found = at_the_bank(world, sub)
+    confirmation.look_up(world.ctx(), found)
+    world.expect("payment.succeeded", "invoice.paid", "subscription.activated")
+    assert world.reload(sub).status is Status.ACTIVE
+    world.advance(days=1, expect=["payment.canceled", "subscription.expired", "invoice.voided"])
+    (attempt,) = last(world, again).attempts
+    assert world.parts.gateway.payments[attempt.reference].result.is_canceled
+    assert_books(world)
+
+
+def test_the_end_of_a_trial_and_a_return_wait_too() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    sub = world.subscribe(world.customer(CARD), "pro")
+    world.advance(days=15)
+    assert world.facts()[-2:] == ["payment.action_required", "subscription.past_due"]
+    confirmation.look_up(world.ctx(), at_the_bank(world, sub))
+    world.expect(*PAID)
+    subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="no")
+    world.advance(days=2)
+    world.facts()
+    assert subscriptions.reactivate_subscription(world.ctx(), sub.id).status is Status.INCOMPLETE
+    confirmation.look_up(world.ctx(), at_the_bank(world, sub))
+    assert world.facts()[-1] == "subscription.activated"
+    assert_books(world)
+
+
+@pytest.mark.parametrize("spoilt", ["invoice", "attempt", "token", "env"])
+def test_a_link_opens_nothing_but_what_it_was_made_for(spoilt: str) -> None:
+    world, sub = waiting()
+    dunning.retry_now(world.ctx(), sub.id)
+    found, other = link(world, sub), world.invoices(sub)[0]
+    ctx = world.ctx()
+    wrong = {
+        "invoice": Link(invoice_id=other.id, attempt=found.attempt, token=found.token),
+        "attempt": Link(invoice_id=found.invoice_id, attempt=1, token=found.token),
+        "token": Link(invoice_id=found.invoice_id, attempt=found.attempt, token=found.token[:-1]),
+        "env": found,
+    }[spoilt]
+    if spoilt == "env":
+        ctx = replace(ctx, env="sbx_other")
+    for act in (confirmation.find, confirmation.confirm, confirmation.look_up):
+        with pytest.raises(NotFoundError):
+            act(ctx, wrong)
+    assert world.parts.gateway.calls["confirm_charge"] == 0
+
+
+def test_the_letter_has_the_link_and_no_other_letter_goes_out() -> None:
+    world, sub = waiting()
+    jobs = Jobs(world)
+    jobs.project()
+    letters = list(world.parts.queues.letters)
+    assert [letter.template for letter in letters][-1:] == ["payment_confirm"]
+    assert "payment_failed" not in [letter.template for letter in letters]
+    assert jobs.mail() == []
+    mail = jobs.mailer.sent[-1]
+    url = confirmation.link_of(world.ctx(), last(world, sub))
+    assert url is not None
+    assert url in mail.text
+    assert url.replace("&", "&amp;") in mail.html
+    assert "April 26, 2026" in mail.text
+
+
+def test_in_quiet_hours_the_letter_waits_until_the_morning() -> None:
+    world, sub = waiting(DunningPolicy(quiet_from=20, quiet_until=8), zone="Asia/Tokyo")
+    world.advance(hours=10, expect=[])
+    world.advance(hours=1, expect=["subscription.letter_due"])
+    assert world.reload(sub).letter is None
