@@ -28,7 +28,9 @@ from chalicelib.entrypoints.http import (
     webhooks,
 )
 from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick
+from chalicelib.entrypoints.jobs import usage as usage_jobs
 from chalicelib.entrypoints.pages import checkout as checkout_pages
+from chalicelib.entrypoints.pages import confirmation as confirmation_pages
 from chalicelib.entrypoints.pages import pricing
 from chalicelib.entrypoints.pages import signup as signup_pages
 
@@ -54,6 +56,7 @@ app.register_blueprint(leads.bp)
 app.register_blueprint(pricing.bp)
 app.register_blueprint(signup_pages.bp)
 app.register_blueprint(checkout_pages.bp)
+app.register_blueprint(confirmation_pages.bp)
 app.register_blueprint(webhooks.bp)
 app.register_blueprint(events.bp)
 app.register_blueprint(books.bp)
@@ -61,6 +64,7 @@ app.register_blueprint(tick.bp)
 app.register_blueprint(due.bp)
 app.register_blueprint(notices.bp)
 app.register_blueprint(projector.bp)
+app.register_blueprint(usage_jobs.bp)
 app.register_blueprint(mailer.bp)
 app.register_blueprint(advance.bp)
 app.register_blueprint(reconciler.bp)

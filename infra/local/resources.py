@@ -102,6 +102,7 @@ def create_resources(
         "PERENNIAL_STAGE": "local",
         "PERENNIAL_BILLING_TABLE": tables["BillingTable"],
         "PERENNIAL_OPS_TABLE": tables["OpsTable"],
+        "PERENNIAL_USAGE_TABLE": tables["UsageTable"],
         "PERENNIAL_DUE_QUEUE_URL": queues["DueQueue"],
         "PERENNIAL_WEBHOOK_QUEUE_URL": queues["WebhookQueue"],
         "PERENNIAL_MAIL_QUEUE_URL": queues["MailQueue"],

@@ -12,9 +12,11 @@ from typing import Any
 from chalicelib import composition
 from chalicelib.adapters.codec import dumps, encode
 from chalicelib.adapters.dynamo.items import item_of
+from chalicelib.adapters.dynamo.usage import parameters_of
 from chalicelib.adapters.mail.render import render
 from chalicelib.adapters.memory.fakes import MemoryMailer
 from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.meter import UsageEvent
 from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick
 from chalicelib.settings import Settings
 from infra.local.events import Context, queue_event, schedule_event, stream_event
@@ -112,6 +114,20 @@ def failures(handler: Callable[..., Any], bodies: list[str]) -> list[str]:
     answer = handler(queue_event(messages, "arn"), Context("job", 60))
     failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
     return [str(message["Body"]) for message in messages if message["MessageId"] in failed]
+
+
+def usage_record(env: str, event: UsageEvent, number: int) -> dict[str, Any]:
+    """What the usage table's stream says of an event just inserted, the `number`th on it."""
+    pk, sk, doc = parameters_of(env, event)
+    return {
+        "eventID": str(number),
+        "eventName": "INSERT",
+        "dynamodb": {
+            "Keys": {"pk": pk, "sk": sk},
+            "NewImage": {"pk": pk, "sk": sk, "doc": doc},
+            "SequenceNumber": str(number),
+        },
+    }
 
 
 def stream_record(env: str, record: Any) -> dict[str, Any]:

@@ -29,13 +29,14 @@ from chalicelib.application.environments import open_environment
 from chalicelib.application.records import environment_key
 from chalicelib.domain.environment import LIVE, advanced
 from chalicelib.domain.journal import JournalEntry
-from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick
+from chalicelib.domain.meter import UsageEvent
+from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector, reconciler, tick, usage
 from chalicelib.settings import Settings
 from infra.local.events import Context, queue_event, schedule_event, stream_event
 from infra.local.resources import create_queues, create_tables
 from infra.package.template import merge_template
 from tests.infra.iam import MAIL_FROM, POLICIES, REGION, Call, Stack, allows, as_list, calls_of
-from tests.infra.job_world import stream_record
+from tests.infra.job_world import stream_record, usage_record
 from tests.scenario.world import Parts, World
 
 LOGICAL = {
@@ -44,6 +45,7 @@ LOGICAL = {
     "work_due": "WorkDue",
     "apply_notices": "ApplyNotices",
     "project_journal": "ProjectJournal",
+    "fold_usage": "FoldUsage",
     "send_mail": "SendMail",
     "advance_clock": "AdvanceClock",
     "reconcile": "Reconcile",
@@ -198,6 +200,13 @@ def run_everything(cloud: Cloud) -> None:
         assert projector.project_journal(event, Context("project_journal", 60)) == {"batchItemFailures": []}
     cloud.consume("send_mail", mailer.send_mail, "MailQueue")
 
+    used = UsageEvent(
+        id="evt", customer_id=customers[0], name="api_calls", at=live.machine, recorded_at=live.machine
+    )
+    with cloud.function("fold_usage"):
+        event = stream_event([usage_record(LIVE, used, 1)], "arn")
+        assert usage.fold_usage(event, Context("fold_usage", 60)) == {"batchItemFailures": []}
+
     use_the_api(cloud)
     told, _ = cloud.processor.notices_since(long_ago - timedelta(days=1), None)
     assert told
@@ -278,6 +287,9 @@ UNREACHED = {
     ("send_mail", "dynamodb:GetItem", OPS): "a letter that was claimed before",
     ("send_mail", "dynamodb:DeleteItem", OPS): "the claim on a letter that the mail service refused",
     ("project_journal", "sqs:SendMessage", "perennial-StreamDeadLetterQueue"): "Lambda, for what fails",
+    ("fold_usage", "dynamodb:BatchGetItem", BILLING): "the claims of a meter that counts different values",
+    ("fold_usage", "sqs:SendMessage", "perennial-StreamDeadLetterQueue"): "Lambda, for what fails",
+    ("api_handler", "dynamodb:PartiQLInsert", "table/perennial-UsageTable"): "live usage: moto has no such statement",
 }
 """(function, action, end of the resource) that the main paths do not reach → what needs it."""
 

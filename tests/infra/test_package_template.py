@@ -40,6 +40,7 @@ LIMITS = {
     "WorkDue": (60, 1024),
     "ApplyNotices": (60, 512),
     "ProjectJournal": (60, 512),
+    "FoldUsage": (60, 512),
     "SendMail": (30, 512),
     "AdvanceClock": (300, 1024),
     "Reconcile": (300, 512),
@@ -109,9 +110,12 @@ def test_every_queue_of_work_is_consumed_once(package: Packaged) -> None:
     assert sorted(source["Fn::GetAtt"][0] for source in sources) == sorted(work)
 
 
-def test_the_stream_isolates_and_sets_aside_what_fails(package: Packaged) -> None:
-    source = event_source(package, "ProjectJournal")
-    assert source["Stream"] == attribute("BillingTable", "StreamArn")
+@pytest.mark.parametrize(
+    ("function", "table"), [("ProjectJournal", "BillingTable"), ("FoldUsage", "UsageTable")]
+)
+def test_a_stream_isolates_and_sets_aside_what_fails(package: Packaged, function: str, table: str) -> None:
+    source = event_source(package, function)
+    assert source["Stream"] == attribute(table, "StreamArn")
     assert source["StartingPosition"] == "TRIM_HORIZON"
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["BisectBatchOnFunctionError"] is True
@@ -233,7 +237,7 @@ def test_alarms_reach_somebody(package: Packaged) -> None:
 
 def test_tables_are_encrypted_and_can_be_taken_back_in_time(package: Packaged) -> None:
     tables = package.of_type("AWS::DynamoDB::Table")
-    assert tables.keys() == {"BillingTable", "OpsTable"}
+    assert tables.keys() == {"BillingTable", "OpsTable", "UsageTable"}
     for table in tables.values():
         assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS"}
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}

@@ -64,7 +64,7 @@ class DynamoUsageLog:
                 self._sleep(random.uniform(0, 0.02 * 2**attempt))
             answer = self._client.batch_execute_statement(
                 Statements=[
-                    {"Statement": self._statement, "Parameters": _parameters(env, event)} for event in pending
+                    {"Statement": self._statement, "Parameters": parameters_of(env, event)} for event in pending
                 ]
             )
             codes = [each.get("Error", {}).get("Code") for each in answer["Responses"]]
@@ -93,7 +93,8 @@ def position_of(sequence_number: str) -> str:
     return sequence_number.zfill(_DIGITS)
 
 
-def _parameters(env: str, event: UsageEvent) -> list[dict[str, str]]:
+def parameters_of(env: str, event: UsageEvent) -> list[dict[str, str]]:
+    """Partition key, sort key and content of the event's item."""
     document = codec.encode(event)
     del document["id"]
     partition = f"{env}#{ids.token_of(event.customer_id)}#{lane_of(event.id):02d}"
