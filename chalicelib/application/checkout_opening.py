@@ -17,6 +17,7 @@ from chalicelib.domain.catalog import Catalog, SoldBy
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession
 from chalicelib.domain.customer import Account, Customer, Terms
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.erasure import refuse_erased
 from chalicelib.domain.errors import (
     IdempotencyMismatchError,
     QuoteRequiredError,
@@ -100,6 +101,7 @@ def _begin(
         if purchase.customer_id is not None
         else new_buyer(ctx, customer_id, purchase.profile or {})
     )
+    refuse_erased(buyer.customer)
     catalog = current_catalog(ctx)
     if purchase.by_visitor:
         _require_offered(catalog, purchase.order)

@@ -11,6 +11,7 @@ from chalicelib.application.ports import Page, VersionConflict
 from chalicelib.application.records import claim_key, customer_key
 from chalicelib.domain import ids
 from chalicelib.domain.customer import Account, Claim, Customer
+from chalicelib.domain.erasure import refuse_erased
 from chalicelib.domain.errors import AlreadyExistsError, NotFoundError
 from chalicelib.domain.journal import Fact, JournalEntry, entry
 from chalicelib.domain.profile import changed_fields, revised
@@ -56,6 +57,7 @@ def update_customer(ctx: Context, customer_id: str, changes: Mapping[str, Any]) 
 
     def decide() -> Customer:
         old = get_customer(ctx, customer_id)
+        refuse_erased(old)
         new = revised(old, changes)
         changed = changed_fields(old, new)
         if not changed:

@@ -13,6 +13,7 @@ from chalicelib.application.records import Key, child_key, claim_key
 from chalicelib.domain import ids
 from chalicelib.domain.contact import email_address
 from chalicelib.domain.customer import Claim, Member, Role
+from chalicelib.domain.erasure import refuse_erased
 from chalicelib.domain.errors import AlreadyExistsError, NotFoundError
 from chalicelib.domain.journal import Fact, JournalEntry, entry
 from chalicelib.domain.profile import plain_text
@@ -37,6 +38,7 @@ def add_member(
     NotFoundError, ValidationError, AlreadyExistsError.
     """
     customer = get_customer(ctx, customer_id)
+    refuse_erased(customer)
     member = Member(
         id=ids.child_id("mem", customer.id, ctx.request_key),
         customer_id=customer.id,

@@ -12,6 +12,7 @@ from chalicelib.application.records import account_key, customer_key
 from chalicelib.domain import dunning, ids
 from chalicelib.domain.customer import Account, PaymentMethod
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.erasure import refuse_erased
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.subscription import Subscription
@@ -50,6 +51,7 @@ def ensure_processor_customer(ctx: Context, customer_id: str) -> Account:
     )
     if account is None or customer is None:
         raise NotFoundError("no such customer", id=customer_id)
+    refuse_erased(customer)
     if account.processor_customer is not None:
         return account  # type: ignore[no-any-return]
     reference = ctx.gateway.ensure_customer(ctx.env, customer)

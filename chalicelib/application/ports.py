@@ -201,6 +201,12 @@ class Gateway(Protocol):
         """The processor's id for this customer; idempotent by our id."""
         ...
 
+    def forget_customer(self, processor_customer: str) -> None:
+        """Delete the customer there, with the means of payment on file; what was charged stays in its books. One
+        that is not there (any more) is a success.
+        """
+        ...
+
     def charge(self, request: ChargeRequest) -> ChargeResult:
         """One call with the attempt's key. Safe to repeat while the key is young."""
         ...

@@ -16,6 +16,7 @@ from chalicelib.domain.billing import Occasion
 from chalicelib.domain.catalog import Catalog, TrialTerms
 from chalicelib.domain.customer import Account, CollectionMethod, Customer
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.erasure import refuse_erased
 from chalicelib.domain.errors import (
     IdempotencyMismatchError,
     InvalidStateError,
@@ -104,6 +105,7 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
         if subscription.started_at is not None and subscription.release_at is not None:
             return subscription
         buyer = load_buyer(ctx, subscription.customer_id)
+        refuse_erased(buyer.customer)
         back = lifecycle.reactivated(subscription, ctx.now)
         _require_settled(ctx, subscription)
         if back.plan.price is not None:
@@ -182,6 +184,7 @@ def first_invoice_id(subscription: Subscription) -> str | None:
 
 def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -> Subscription:
     buyer = load_buyer(ctx, customer_id)
+    refuse_erased(buyer.customer)
     catalog = current_catalog(ctx)
     draft = lifecycle.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
     draft = replace(draft, request=ctx.request_print)

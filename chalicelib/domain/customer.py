@@ -64,6 +64,7 @@ class Customer:
     metadata: tuple[tuple[str, str], ...] = ()
     request: str = ""
     """Fingerprint of the request that created it (idempotency stored with the effect)."""
+    erased_at: datetime | None = None
     version: int = 0
 
     def party(self) -> Party:

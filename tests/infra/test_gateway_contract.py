@@ -553,3 +553,14 @@ def test_the_list_goes_on_with_older_pages(world: World, customer: str, card: st
             break
     assert not made
     assert len(seen) == len(set(seen)) > 100
+
+
+def test_a_customer_who_is_forgotten_cannot_be_charged(world: World) -> None:
+    """Twice is once."""
+    gateway = world.gateway
+    person = gateway.ensure_customer("sbx_contract", new_customer())
+    card = gateway.attach_method(person, "pm_card_visa").id
+    for _ in range(2):
+        gateway.forget_customer(person)
+    with suppress(GatewayMisuseError):
+        assert gateway.charge(charge_request(person, card)).outcome is Outcome.DECLINED

@@ -129,6 +129,13 @@ class MemoryGateway:
             self._envs[reference] = env
             return reference
 
+    def forget_customer(self, processor_customer: str) -> None:
+        with self._lock:
+            self._begin("forget_customer")
+            self.customers.pop(processor_customer, None)
+            for name in [name for name, each in self.methods.items() if each.owner == processor_customer]:
+                del self.methods[name]
+
     def charge(self, request: ChargeRequest) -> ChargeResult:
         with self._lock:
             fault = self._begin("charge", lossy=True)

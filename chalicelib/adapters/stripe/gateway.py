@@ -86,6 +86,13 @@ class StripeGateway:
         made = self._call("post", "/v1/customers", key=key, **body)
         return str(made["id"])
 
+    def forget_customer(self, processor_customer: str) -> None:
+        try:
+            self._call("delete", _path("customers", processor_customer))
+        except RefusedError as refusal:
+            if refusal.status != 404:
+                raise
+
     def charge(self, request: ChargeRequest) -> ChargeResult:
         """One call. Raises GatewayUnavailableError, with nothing charged, on a rate limit, when Stripe cannot
         be reached, or with less than five seconds left; KeyReusedError if the attempt is not what it was.

@@ -7,8 +7,16 @@ from dataclasses import asdict
 from chalice.app import Blueprint
 
 from chalicelib.application import customers as use_cases
+from chalicelib.application import erasure
 from chalicelib.domain.customer import Customer
-from chalicelib.domain.errors import AlreadyExistsError, NotFoundError, ValidationError
+from chalicelib.domain.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    GatewayUnavailableError,
+    InvalidStateError,
+    NotFoundError,
+    ValidationError,
+)
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.schemas.customers import (
     AddressView,
@@ -80,17 +88,32 @@ def get_customer(call: Call[None]) -> CustomerView:
     scope=Scope.WRITE,
     tag="Customers",
     summary="Change what is sent of a customer",
-    errors=(NotFoundError, ValidationError, AlreadyExistsError),
+    errors=(NotFoundError, ValidationError, AlreadyExistsError, InvalidStateError),
 )
 def update_customer(call: Call[CustomerPatch]) -> CustomerView:
     changes = call.body.model_dump(exclude_unset=True)
     return customer_view(use_cases.update_customer(call.ctx, call.path["id"], changes))
 
 
+@endpoint(
+    bp,
+    "POST",
+    "/v1/customers/{id}/erase",
+    answer=CustomerView,
+    scope=Scope.ADMIN,
+    tag="Customers",
+    summary="Erase the person behind a customer for good; invoices and books stay",
+    errors=(NotFoundError, InvalidStateError, ConflictError, GatewayUnavailableError),
+)
+def erase_customer(call: Call[None]) -> CustomerView:
+    return customer_view(erasure.erase_customer(call.ctx, call.path["id"]))
+
+
 def customer_view(customer: Customer) -> CustomerView:
     return CustomerView(
         id=customer.id,
         created_at=customer.created_at,
+        erased_at=customer.erased_at,
         email=customer.email,
         name=customer.name,
         legal_name=customer.legal_name,

@@ -100,7 +100,8 @@ class TermsView(View):
 class CustomerView(View):
     id: str = Field(examples=["cus_0123456789abcdefghjkmnpqrs"])
     created_at: datetime
-    email: str
+    erased_at: datetime | None = Field(default=None, description="Nothing new is begun since then.")
+    email: str = Field(description="Empty once the person was erased.")
     name: str
     legal_name: str
     external_id: str | None
