@@ -127,7 +127,18 @@ def _postings(before: Payment, after: Payment) -> tuple[Posting, ...]:
             Posting(LedgerAccount.BAD_DEBT, lost, currency),
         ]
         postings += _fee_postings(was.state if was else None, each.state)
-    return tuple(postings)
+    beyond = _beyond(after) - _beyond(before)
+    currency = after.currency
+    return (
+        *postings,
+        Posting(LedgerAccount.BAD_DEBT, -beyond, currency),
+        Posting(LedgerAccount.ROUNDING, beyond, currency),
+    )
+
+
+def _beyond(payment: Payment) -> int:
+    """What is lost beyond what the payment paid: the processor took it in coarser units, and it was booked so."""
+    return sum(each.lost for each in payment.disputes) - _lost(payment)
 
 
 def _fee_postings(was: DisputeState | None, now: DisputeState) -> list[Posting]:

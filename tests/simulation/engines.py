@@ -42,22 +42,22 @@ class SimStore:
         return self.tables._at((key.pk, key.sk))
 
     def get(self, key: Any) -> Any:
-        self._trap.alive()
+        self._trap.boundary("read", "")
         return self.tables.get(key)
 
     def get_many(self, keys: Sequence[Any], *, consistent: bool = True) -> list[Any | None]:
-        self._trap.alive()
+        self._trap.boundary("read", "")
         found = self.tables.get_many(keys, consistent=consistent)
         if not consistent and self._trap.boundary("lazy_read", "") == "stale":
             return [self._before.get((k.pk, k.sk), now) for k, now in zip(keys, found, strict=True)]
         return found
 
     def children(self, *args: Any, **kwargs: Any) -> Any:
-        self._trap.alive()
+        self._trap.boundary("read", "")
         return self.tables.children(*args, **kwargs)
 
     def standing(self, env: str, customer: str) -> Any:
-        self._trap.alive()
+        self._trap.boundary("read", "")
         return self.tables.standing(env, customer)
 
     def listing(self, *args: Any, **kwargs: Any) -> Any:

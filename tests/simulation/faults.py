@@ -2,7 +2,7 @@
 
 Every place where that can happen is a boundary: before and after each commit, processor call, feed write and
 queue send. Boundaries are numbered within a step; a fault waits for the first boundary from its number on where
-its kind can happen (`FITS`).
+its kind can happen (`FITS`). Reads are counted apart: there somebody else can only cut in.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ FITS = {
     "unavailable": ("before_call",),
     "lost": ("after_call",),
     "interfere": ("before_commit", "before_call", "after_call"),
+    "cut_in": ("read",),
     "stale": ("lazy_read",),
 }
 
@@ -66,11 +67,12 @@ class Trap:
         self._note = note
         self._armed: list[Fault] = []
         self._passed = 0
+        self._reads = 0
         self._sheltered = 0
         self.interfere: Callable[[Any], None] = lambda actor: None
 
     def arm(self, faults: Sequence[Fault]) -> None:
-        self._armed, self._passed = sorted(faults, key=lambda fault: fault.at), 0
+        self._armed, self._passed, self._reads = sorted(faults, key=lambda fault: fault.at), 0, 0
 
     def disarm(self) -> None:
         self._armed = []
@@ -84,9 +86,11 @@ class Trap:
         self.alive()
         if self._sheltered or not self._armed:
             return None
-        self._passed += 1
+        self._reads += place == "read"
+        self._passed += place != "read"
+        passed = self._reads if place == "read" else self._passed
         for fault in self._armed:
-            if fault.at <= self._passed and place in FITS[fault.kind]:
+            if fault.at <= passed and place in FITS[fault.kind]:
                 self._armed.remove(fault)
                 self._note(f"    ⚡ {fault} {place} {what}")
                 return self._strike(fault)
@@ -103,7 +107,7 @@ class Trap:
                 raise Throttled
             case "unavailable":
                 raise GatewayUnavailableError("the payment provider cannot be reached")
-            case "interfere":
+            case "interfere" | "cut_in":
                 self._sheltered += 1
                 try:
                     self.interfere(fault.actor)

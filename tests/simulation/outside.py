@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING
 
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.domain.checkout import CheckoutSession
+from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.payment import Outcome
+from tests.simulation.plan import OWN
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+_UNDECIDED = (
+    DisputeStatus.INQUIRY, DisputeStatus.NEEDS_RESPONSE, DisputeStatus.UNDER_REVIEW, DisputeStatus.LOST,
+)  # fmt: skip
 
 
 def wait(world: World, hours: float) -> None:
@@ -74,11 +80,34 @@ def page_pay(world: World, which: int, card: str) -> None:
         page = pages[which % len(pages)]
         under_way = page.payment is not None and page.payment.result.outcome is Outcome.PROCESSING
         if not under_way:
-            world.processor.pay_checkout(page.page.reference, card)
+            own = f"pm_own_page_{page.request.customer_id}"
+            world.processor.pay_checkout(page.page.reference, own if card == OWN else card)
+
+
+def dispute(world: World, which: int, percent: int, inquiry: bool) -> None:
+    """A customer's bank claims a payment back, wholly or in part, or asks about it first."""
+    paid = [p for p in world.processor.charges() if not p.refunded and not p.disputes]
+    if paid:
+        payment = paid[which % len(paid)]
+        claimed = max(1, payment.amount * percent // 100)
+        world.processor.dispute_opens(payment.reference, claimed, inquiry=inquiry)
+
+
+def decide(world: World, which: int, won: bool) -> None:
+    """The bank moves: an inquiry becomes a dispute or is closed, a dispute is decided, a lost one won on appeal."""
+    states = [state for payment in world.processor.payments.values() for state in payment.disputes.values()]
+    open_ = [state for state in states if state.status in _UNDECIDED]
+    if not open_:
+        return
+    state = open_[which % len(open_)]
+    if state.status is DisputeStatus.INQUIRY and not won:
+        world.processor.dispute_escalates(state.reference)
+    elif state.status is not DisputeStatus.LOST or won:
+        world.processor.dispute_closes(state.reference, won=won)
 
 
 EVENTS: dict[str, Callable[..., None]] = {
-    each.__name__: each for each in (wait, behave, detach, network_update, bank, page_pay)
+    each.__name__: each for each in (wait, behave, detach, network_update, bank, page_pay, dispute, decide)
 }
 
 

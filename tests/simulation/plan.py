@@ -28,6 +28,8 @@ BEHAVIOURS = (
     "authentication_required",
     "processing",
 )
+GOLD = "gold"
+"""A segment of customers; plans have policies of their own before it."""
 PLANS = ("starter", "pro", "weekly", "tiny", "quarterly", "free", "decade", "business")
 INTERVALS = {"weekly": "week", "decade": "ten days"}
 
@@ -78,7 +80,7 @@ class Drawing:
         while self.random.random() < self.trouble and len(found) < 3:
             kind = self.random.choice(FAULTS)
             at = 1 + min(int(self.random.expovariate(0.35)), 25)
-            found.append(Fault(at, kind, self.actor() if kind == "interfere" else None))
+            found.append(Fault(at, kind, self.actor() if kind in ("interfere", "cut_in") else None))
         return tuple(found)
 
     def actor(self) -> Step:
@@ -124,6 +126,7 @@ ACTIONS: dict[str, Any] = {
         "currency": draw.one(CURRENCIES),
         "card": draw.card() if draw.random.random() < 0.8 else None,
         "net_days": draw.one((0, 14, 30)) if draw.random.random() < 0.2 else None,
+        "segment": draw.one(("", "", "gold")),
     },
     "subscribe": _order,
     "checkout": lambda draw: {"who": draw.any_number(), **draw.buying()},
@@ -156,27 +159,35 @@ ACTIONS: dict[str, Any] = {
     "page_expire": lambda draw: {"which": draw.any_number()},
     "bank": lambda draw: {"how": draw.one(("ok", "ok", "insufficient_funds"))},
     "profile": lambda draw: {"who": draw.any_number(), "zone": draw.one(ZONES)},
+    "dispute": lambda draw: {
+        "which": draw.any_number(),
+        "percent": draw.one((100, 100, 40)),
+        "inquiry": draw.random.random() < 0.25,
+    },
+    "decide": lambda draw: {"which": draw.any_number(), "won": draw.random.random() < 0.5},
 }
 WEIGHTS = {
     "customer": 3, "subscribe": 9, "checkout": 6, "signup": 4, "complete": 3, "attach": 4, "behave": 7, "detach": 4,
     "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
     "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
-    "network_update": 2, "extend_trial": 2, "end_trial": 2,
+    "network_update": 2, "extend_trial": 2, "end_trial": 2, "dispute": 3, "decide": 4,
 }  # fmt: skip
-CLIENTS = frozenset(ACTIONS) - {"behave", "detach", "network_update", "page_pay", "bank"}
+CLIENTS = frozenset(ACTIONS) - {"behave", "detach", "network_update", "page_pay", "bank", "dispute", "decide"}
 """Steps that are requests: whoever made one may repeat it until it is answered."""
 FAULTS = (
     ("kill",) * 6
-    + ("interfere",) * 5
+    + ("interfere",) * 4
+    + ("cut_in",) * 3
     + ("lost", "lost", "unavailable", "conflict", "throttle", "stale", "stale")
 )
 ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "retry",
           "page_return", "page_expire", "page_pay", "reactivate", "detach", "network_update", "extend_trial",
-          "end_trial", "write_off")  # fmt: skip
+          "end_trial", "write_off", "dispute", "decide")  # fmt: skip
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
     "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
     "behave": ("pay", "attach", "network_update"), "attach": ("detach",),
+    "dispute": ("decide",),
 }  # fmt: skip
 MOST_STEPS = 350
 WAITS = (0.02, 0.3, 2, 6, 12, 23, 25, 48, 72, 7 * 24, 7 * 24, 14 * 24, 24 * 24, 31 * 24, 31 * 24)
@@ -210,7 +221,7 @@ def _policies(random: Random) -> dict[str, dict[str, Any]]:
     """For half of the seeds, how arrears are collected is drawn; the others have the usual ways."""
     if random.random() < 0.5:
         return {}
-    return {plan: _policy(random) for plan in PLANS if plan != "free"}
+    return {name: _policy(random) for name in ("starter", "pro", "weekly", "business", GOLD)}
 
 
 def _policy(random: Random) -> dict[str, Any]:

@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 SHOP = "https://shop.example/back"
 
 
-def customer(world: World, *, zone: str, currency: str, card: str | None, net_days: int | None) -> Any:
+def customer(
+    world: World, *, zone: str, currency: str, card: str | None, net_days: int | None, segment: str = ""
+) -> Any:
     number = len(world.customers)
     email = f"ada{number}@example.com"  # a trial is had once per mailbox
-    profile: dict[str, Any] = {"email": email, "time_zone": zone, "currency": currency}
+    profile: dict[str, Any] = {"email": email, "time_zone": zone, "currency": currency, "segment": segment}
     if net_days is not None:
         profile["terms"] = {"method": "send_invoice", "net_days": net_days}
 

@@ -14,7 +14,7 @@ POLICIES: Mapping[str, Mapping[str, Any]] = {
     "pro": {"end": "unpaid", "grace_days": 3, "days": [0, 1, 4]},
     "business": {"hard_decline": "end", "quiet_from": 22, "quiet_until": 7},
 }
-"""How arrears are collected, per plan, where a plan of steps does not say otherwise."""
+"""How arrears are collected, per plan (or segment), where a plan of steps does not say otherwise."""
 _INTERVALS = {"quarter": Interval.of("month", 3), "ten days": Interval.of("day", 10)}
 
 
@@ -27,9 +27,12 @@ def catalog_with(policies: Mapping[str, Mapping[str, Any]]) -> Any:
     document = json.loads(json.dumps(catalog.default_document()))
     _more_currencies(document)
     _awkward_plans(document)
-    for plan in document["plans"]:
-        if plan["id"] in policies:
-            plan["dunning"] = dict(policies[plan["id"]])
+    plans = {plan["id"]: plan for plan in document["plans"]}
+    for name, policy in policies.items():
+        if name in plans:
+            plans[name]["dunning"] = dict(policy)
+        else:
+            document.setdefault("dunning_by_segment", {})[name] = dict(policy)
     return document
 
 

@@ -20,6 +20,7 @@ from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import account_key, child_key
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
+from chalicelib.domain.customer import Account
 from chalicelib.domain.environment import LIVE, Environment
 from chalicelib.domain.errors import ConflictError, DomainError, GatewayUnavailableError, PaymentPendingError
 from chalicelib.domain.invoice import Invoice
@@ -86,6 +87,8 @@ class World:
         self._journal: list[JournalEntry] = []
         self._scanned = 0
         self._shown = 0
+        self._disputed: dict[str, datetime] = {}
+        self._step_began = self.clock
         self.trap.interfere = self._interfere
         self.store.written = self._watch
         self.store.commit(LIVE, Environment(id=LIVE, name="live", created_at=self.clock))
@@ -128,6 +131,7 @@ class World:
     def perform(self, step: Step) -> None:
         self.note(f"{self.clock:%Y-%m-%d %H:%M} {step}")
         told = len(self.trace)
+        self._step_began = self.clock
         self.trap.arm(step.faults)
         self.gateway.housekeeping()
         try:
@@ -232,5 +236,21 @@ class World:
                 was_open = before is not None and before.status is CheckoutStatus.OPEN
                 if was_open and self.processor.pages[reference].state.payable:
                     raise Violation(f"{record.id} was given up while its page could still be paid")
+            case Invoice(attempts=attempts) if self._is_begun_despite_a_dispute(before, record):
+                raise Violation(
+                    f"{record.id} attempt {len(attempts)} is begun while its customer disputes a payment"
+                )
+            case Account(disputes=(_, *_)) if not before.disputes:
+                self._disputed[record.customer_id] = self.clock
             case Invoice(attempts=attempts) if len(attempts) > MOST_ATTEMPTS:
                 raise Violation(f"{record.id} is tried again and again")
+
+    def _is_begun_despite_a_dispute(self, before: Any, invoice: Invoice) -> bool:
+        """Automatically, by somebody who could have known: it was noted before this step began."""
+        if not self.gateway.in_background or invoice.activates or not invoice.attempts:
+            return False
+        if not invoice.attempts[-1].is_open or (before and len(before.attempts) == len(invoice.attempts)):
+            return False
+        since = self._disputed.get(invoice.customer_id)
+        account = self.account(invoice.customer_id)
+        return bool(account.disputes) and since is not None and since < self._step_began

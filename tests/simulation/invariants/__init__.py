@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tests.simulation.invariants.invoices import invoices
-from tests.simulation.invariants.money import charges, money, one_cycle_invoice
+from tests.simulation.invariants.money import charges, disputes, money, one_cycle_invoice
 from tests.simulation.invariants.periods import periods
 from tests.simulation.invariants.published import mails, published, reported
 from tests.simulation.invariants.recurring import mrr
@@ -17,7 +17,8 @@ from tests.simulation.invariants.standing import access, nothing_left
 from tests.simulation.world import World
 
 CHECKS: tuple[Callable[[World], Iterator[str]], ...] = (
-    one_cycle_invoice, money, charges, invoices, periods, mrr, published, mails, nothing_left, reported, access,
+    one_cycle_invoice, money, disputes, charges, invoices, periods, mrr, published, mails, nothing_left,
+    reported, access,
 )  # fmt: skip
 
 

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.domain.customer import Account
+from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.payment import Outcome, Payment
+from tests.simulation.invariants.published import readable
 from tests.simulation.world import World
+
+_OPEN = (DisputeStatus.NEEDS_RESPONSE, DisputeStatus.UNDER_REVIEW)
 
 
 def one_cycle_invoice(world: World) -> Iterator[str]:
@@ -38,6 +42,7 @@ def money(world: World) -> Iterator[str]:
         of = [invoice for invoice in invoices if invoice.currency == currency]
         by_hand = sum(p.amount for p in manual if p.currency == currency)
         taken = world.processor.totals(currency) - world.processor.refunded(currency)
+        withdrawn, lost, fees = _disputed(invoices, currency)
         collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.reference is not None)
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
         bad = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.UNCOLLECTIBLE)
@@ -47,14 +52,51 @@ def money(world: World) -> Iterator[str]:
         for what, left, right in (
             ("the ledger does not balance", sum(booked.values()), 0),
             ("the processor's money and the payments differ", taken, collected),
-            ("cash and the money received differ", booked[LedgerAccount.CASH], taken + by_hand),
-            ("receivable and what is open differ", booked[LedgerAccount.RECEIVABLE], open_),
+            (
+                "cash and the money received differ",
+                booked[LedgerAccount.CASH],
+                taken + by_hand - withdrawn - fees,
+            ),
+            (
+                "receivable and what is open differ",
+                booked[LedgerAccount.RECEIVABLE],
+                open_ + withdrawn - lost,
+            ),
             ("bad debt and what is uncollectible differ", booked[LedgerAccount.BAD_DEBT], bad),
+            ("fees and the disputes' differ", booked[LedgerAccount.PROCESSOR_FEES], fees),
             ("revenue and the invoices differ", -booked[LedgerAccount.REVENUE], revenue),
             ("customer credit and the accounts differ", -booked[LedgerAccount.CUSTOMER_CREDIT], credit),
         ):
             if left != right:
                 yield f"{what}: {left} ≠ {right} {currency}"
+
+
+def _disputed(invoices: list[Invoice], currency: str) -> tuple[int, int, int]:
+    """What banks hold of ours, how much of it for good, and what that cost, as our payments have it noted."""
+    noted = [each for invoice in invoices for payment in invoice.payments for each in payment.disputes]
+    own = [each.state for each in noted if each.state.currency == currency]
+    lost = sum(state.withdrawn for state in own if state.status is DisputeStatus.LOST)
+    fees = sum(each.state.fee for each in noted if each.state.fee_currency == currency)
+    return sum(state.withdrawn for state in own), lost, fees
+
+
+def disputes(world: World) -> Iterator[str]:
+    """Each of the processor's disputes stands with us as it stands there, and while one is open the account says so."""
+    noted = {
+        each.state.reference: each.state
+        for invoice in world.records(Invoice)
+        for payment in invoice.payments
+        for each in payment.disputes
+    }
+    last = {notice.reference: notice for notice in world.processor.notices if "dispute" in notice.kind}
+    for payment in world.processor.payments.values():
+        for reference, state in payment.disputes.items():
+            if readable(world, last[payment.reference]) and noted.get(reference) != state:
+                yield f"{reference} is {state}, noted is {noted.get(reference)}"
+    open_ = {each for each, state in noted.items() if state.status in _OPEN}
+    held = {each for account in world.records(Account) for each in account.disputes}
+    if held != open_:
+        yield f"open are {open_}, accounts say {held}"
 
 
 def charges(world: World) -> Iterator[str]:

@@ -77,7 +77,7 @@ def reported(world: World) -> Iterator[str]:
         if fact.type == "refund.reported"
     )
     refunds = Counter(n.reference for n in world.processor.notices if n.kind == "charge.refunded")
-    reported = [notice for notice in world.processor.notices if _readable(world, notice)]
+    reported = [notice for notice in world.processor.notices if readable(world, notice)]
     detached = {notice.reference for notice in reported if notice.kind == "payment_method.detached"}
     if any(facts[reference] > times for reference, times in refunds.items()):
         yield f"refunds {refunds}, reported {facts}"
@@ -89,5 +89,5 @@ def reported(world: World) -> Iterator[str]:
             yield f"{account.customer_id} still has the card {account.payment_method.id}, which is gone"
 
 
-def _readable(world: World, notice: ProcessorNotice) -> bool:
+def readable(world: World, notice: ProcessorNotice) -> bool:
     return any(notice.created < at <= notice.created + KEPT for at in world.reconciled)

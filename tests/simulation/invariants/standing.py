@@ -10,6 +10,7 @@ from chalicelib.application import entitlements
 from chalicelib.domain.checkout import CheckoutSession
 from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.payment import AttemptStatus
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Status, Subscription
 from tests.simulation.world import World
@@ -103,7 +104,7 @@ def _is_paid_for(subscription: Subscription, invoices: list[Invoice], now: datet
             yield f"{subscription.id} is active without an invoice for {subscription.period}"
     if subscription.status is Status.ACTIVE and subscription.dunning is None:
         for invoice in own:
-            declined = invoice.attempt is not None and not invoice.attempt.is_open
+            declined = invoice.attempt is not None and invoice.attempt.status is AttemptStatus.DECLINED
             automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
             if invoice.status is InvoiceStatus.OPEN and automatic and declined:
                 yield f"{subscription.id} is active although {invoice.id} was declined"
