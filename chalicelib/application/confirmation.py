@@ -66,7 +66,8 @@ def address(ctx: Context, link: Link, path: str = PATH) -> str:
 def find(ctx: Context, link: Link) -> tuple[Invoice, Attempt]:
     """The invoice and the attempt of a link; NotFoundError for one that we did not make. No read before that."""
     ids.require("inv", link.invoice_id)
-    if not hmac.compare_digest(_token(ctx, link.invoice_id, link.attempt), link.token):
+    token = _token(ctx, link.invoice_id, link.attempt)
+    if not hmac.compare_digest(token.encode(), link.token.encode()):
         raise NotFoundError("no such page", id=link.invoice_id)
     invoice, _ = collection.load(ctx, link.invoice_id)
     attempt = next((each for each in invoice.attempts if each.number == link.attempt), None)

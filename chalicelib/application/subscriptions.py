@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.application import collection, decisions, payment_methods, trials
+from chalicelib.application import collection, confirmation, decisions, payment_methods, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
@@ -173,6 +173,13 @@ def occasion(ctx: Context, subscription: Subscription, customer: Customer, catal
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     minimum = ctx.gateway.minimum(subscription.currency) if automatic else 0
     return Occasion(now=ctx.now, customer=customer, seller=catalog.seller, minimum=minimum)
+
+
+def confirmation_url(ctx: Context, subscription: Subscription) -> str | None:
+    """Where the customer of an incomplete subscription confirms its first payment, while that waits for them."""
+    first = first_invoice_id(subscription) if subscription.status is Status.INCOMPLETE else None
+    invoice = ctx.store.get(child_key(Invoice, ctx.env, first)) if first is not None else None
+    return confirmation.link_of(ctx, invoice) if invoice is not None else None
 
 
 def first_invoice_id(subscription: Subscription) -> str | None:

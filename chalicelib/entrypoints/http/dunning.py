@@ -70,4 +70,4 @@ def extend_grace(call: Call[GraceRequest]) -> SubscriptionView:
     errors=(NotFoundError, InvalidStateError, ConflictError),
 )
 def mark_uncollectible(call: Call[None]) -> InvoiceView:
-    return invoice_view(use_cases.mark_uncollectible(call.ctx, call.path["id"]), call.ctx.now)
+    return invoice_view(call.ctx, use_cases.mark_uncollectible(call.ctx, call.path["id"]))

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from chalice.app import Blueprint
 
+from chalicelib.application import confirmation
 from chalicelib.application import invoices as use_cases
+from chalicelib.application.context import Context
 from chalicelib.application.explanations import explained_to
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import next_day_start
@@ -68,7 +70,7 @@ def list_invoices(call: Call[None]) -> InvoicePage:
         limit=query.limit,
         cursor=query.cursor,
     )
-    data = [invoice_view(invoice, call.ctx.now) for invoice in page.records]
+    data = [invoice_view(call.ctx, invoice) for invoice in page.records]
     return InvoicePage(data=data, next_cursor=page.cursor)
 
 
@@ -83,7 +85,7 @@ def list_invoices(call: Call[None]) -> InvoicePage:
     errors=(NotFoundError,),
 )
 def get_invoice(call: Call[None]) -> InvoiceView:
-    return invoice_view(use_cases.get_invoice(call.ctx, call.path["id"]), call.ctx.now)
+    return invoice_view(call.ctx, use_cases.get_invoice(call.ctx, call.path["id"]))
 
 
 @endpoint(
@@ -143,10 +145,10 @@ def pay_invoice(call: Call[PayRequest]) -> InvoiceView:
     method = call.body.payment_method
     with payment(call, ids.customer_of(invoice_id), new_method=method is not None) as ctx:
         paid = use_cases.pay_invoice(ctx, invoice_id, payment_method=method)
-    return invoice_view(paid, call.ctx.now)
+    return invoice_view(call.ctx, paid)
 
 
-def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
+def invoice_view(ctx: Context, invoice: Invoice) -> InvoiceView:
     """`overdue` is derived: open, sent to the customer, and from the day after its due date."""
     return InvoiceView(
         id=invoice.id,
@@ -159,7 +161,7 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         period=period_view(invoice.period),
         issued_at=invoice.issued_at,
         due_at=invoice.due_at,
-        overdue=_is_overdue(invoice, now),
+        overdue=_is_overdue(invoice, ctx.now),
         collection=CollectionView(method=invoice.terms.method, net_days=invoice.terms.net_days),
         seller=_party(invoice.seller),
         buyer=_party(invoice.buyer),
@@ -175,6 +177,7 @@ def invoice_view(invoice: Invoice, now: datetime) -> InvoiceView:
         credited=invoice.credited,
         amount_remaining=invoice.amount_remaining,
         attempts=[_attempt(attempt) for attempt in invoice.attempts],
+        confirmation_url=confirmation.link_of(ctx, invoice),
         payments=[
             InvoicePaymentView(id=payment.id, amount=payment.amount, at=payment.at, kind=payment.kind)
             for payment in invoice.payments

@@ -6,6 +6,7 @@ from chalice.app import Blueprint
 
 from chalicelib.application import subscriptions as use_cases
 from chalicelib.application import trial_changes
+from chalicelib.application.context import Context
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.customer import Terms
@@ -78,9 +79,8 @@ def create_subscription(call: Call[SubscriptionRequest]) -> SubscriptionView:
     method = body.payment_method
     with payment(call, body.customer, new_method=method is not None) as ctx:
         order = order_of(body, currency)
-        return subscription_view(
-            use_cases.create_subscription(ctx, body.customer, order, payment_method=method)
-        )
+        created = use_cases.create_subscription(ctx, body.customer, order, payment_method=method)
+    return started_view(call.ctx, created)
 
 
 @endpoint(
@@ -113,7 +113,7 @@ def list_subscriptions(call: Call[None]) -> SubscriptionPage:
     errors=(NotFoundError,),
 )
 def get_subscription(call: Call[None]) -> SubscriptionView:
-    return subscription_view(use_cases.get_subscription(call.ctx, call.path["id"]))
+    return started_view(call.ctx, use_cases.get_subscription(call.ctx, call.path["id"]))
 
 
 @endpoint(
@@ -170,7 +170,7 @@ def undo_cancellation(call: Call[None]) -> SubscriptionView:
 def reactivate_subscription(call: Call[None]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
     with payment(call, ids.customer_of(subscription_id)) as ctx:
-        return subscription_view(use_cases.reactivate_subscription(ctx, subscription_id))
+        return started_view(ctx, use_cases.reactivate_subscription(ctx, subscription_id))
 
 
 @endpoint(
@@ -227,7 +227,12 @@ def order_of(body: SubscriptionRequest, currency: str) -> Order:
     )
 
 
-def subscription_view(subscription: Subscription) -> SubscriptionView:
+def started_view(ctx: Context, subscription: Subscription) -> SubscriptionView:
+    """With the address where its customer confirms the first payment, while that waits for them."""
+    return subscription_view(subscription, use_cases.confirmation_url(ctx, subscription))
+
+
+def subscription_view(subscription: Subscription, confirmation_url: str | None = None) -> SubscriptionView:
     terms, due = subscription.terms, next_due(subscription)
     return SubscriptionView(
         id=subscription.id,
@@ -250,6 +255,7 @@ def subscription_view(subscription: Subscription) -> SubscriptionView:
         channel=subscription.channel,
         mrr=subscription.mrr,
         latest_invoice=use_cases.first_invoice_id(subscription),
+        confirmation_url=confirmation_url,
         created_at=subscription.created_at,
         started_at=subscription.started_at,
         ended_at=subscription.ended_at,

@@ -146,6 +146,9 @@ class InvoiceView(View):
     credited: int = Field(description="Given up with credit before it was paid: time that was not served.")
     amount_remaining: int
     attempts: list[AttemptView]
+    confirmation_url: str | None = Field(
+        description="Where the customer confirms the latest attempt at their bank, while it waits for that."
+    )
     payments: list[InvoicePaymentView]
     paid_at: datetime | None
     closed_at: datetime | None

@@ -156,6 +156,9 @@ class SubscriptionView(View):
     channel: str
     mrr: int = Field(description="Monthly recurring revenue in minor units.")
     latest_invoice: str | None
+    confirmation_url: str | None = Field(
+        description="Where the customer of an incomplete one confirms the first payment. Not in lists."
+    )
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
