@@ -1,4 +1,4 @@
-"""Notices of saved means of payment: only a customer's default concerns us."""
+"""Notices of customers at the processor and their saved means of payment, of which only the default concerns us."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.application import decisions, dunning, payment_methods
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import ProcessorNotice
+from chalicelib.application.ports import CustomerGone, ProcessorNotice
 from chalicelib.application.records import account_key
 from chalicelib.domain.customer import Account
 from chalicelib.domain.decision import Decision
@@ -14,12 +14,24 @@ from chalicelib.domain.journal import Fact
 
 
 def refresh_method(ctx: Context, notice: ProcessorNotice) -> None:
-    """The network replaced the card's details: they are taken over, and what is in arrears is tried with it."""
+    """The network (or somebody at the processor) changed the card's details: they are taken over, and what is in
+    arrears is tried with it.
+    """
     account = _account_with(ctx, notice)
-    if account is not None and account.processor_customer is not None:
+    if account is None or account.processor_customer is None:
+        return
+    try:
         fresh = ctx.gateway.attach_method(account.processor_customer, notice.reference)
-        payment_methods.remember(ctx, account.customer_id, fresh)
-        dunning.try_new_method(ctx, account.customer_id)
+    except CustomerGone:
+        return  # that is told by a notice of its own
+    payment_methods.remember(ctx, account.customer_id, fresh)
+    dunning.try_new_method(ctx, account.customer_id)
+
+
+def forget_customer(ctx: Context, notice: ProcessorNotice) -> None:
+    """Deleted at the processor, which is never undone there: the next payment method makes a new one."""
+    assert notice.customer_id is not None
+    payment_methods.forget_processor_customer(ctx, notice.customer_id, notice.reference)
 
 
 def forget_method(ctx: Context, notice: ProcessorNotice) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from chalicelib.application import decisions
 from chalicelib.application.context import Context, deciding
+from chalicelib.application.ports import CustomerGone
 from chalicelib.application.records import account_key, customer_key
 from chalicelib.domain import dunning, ids
 from chalicelib.domain.customer import Account, PaymentMethod
@@ -21,15 +22,39 @@ from chalicelib.domain.subscription import Subscription
 def attach(ctx: Context, customer_id: str, method: str) -> PaymentMethod:
     """Attach the processor's payment method to the customer and make it the default for what comes.
 
-    Safe to run twice: attaching again answers the same method, and a default that stands is not written.
+    Safe to run twice: attaching again answers the same method, and a default that stands is not written. A customer
+    who was deleted at the processor is made there anew.
     """
-    account = ensure_processor_customer(ctx, customer_id)
-    assert account.processor_customer is not None
-    saved = ctx.gateway.attach_method(account.processor_customer, method)
+    try:
+        saved = _attached(ctx, customer_id, method)
+    except CustomerGone:
+        saved = _attached(ctx, customer_id, method)
     if ctx.admit_method is not None:
         ctx.admit_method(saved)
     remember(ctx, customer_id, saved)
     return saved
+
+
+def forget_processor_customer(ctx: Context, customer_id: str, reference: str) -> None:
+    """The processor's customer is gone, and what was saved with it: whoever pays next is made there anew.
+
+    Safe to run twice, and too late: another customer than `reference` stays.
+    """
+
+    def decide() -> None:
+        account = ctx.store.get(account_key(ctx.env, customer_id))
+        if account is None or account.processor_customer != reference:
+            return
+        decision = Decision(
+            cause=f"processor_customer_deleted:{reference}",
+            account=replace(account, processor_customer=None, payment_method=None),
+            facts=(
+                Fact("customer.processor_customer_deleted", customer_id, {"processor_customer": reference}),
+            ),
+        )
+        decisions.commit(ctx, customer_id, decision)
+
+    deciding(decide)
 
 
 def default_method(ctx: Context, customer_id: str) -> PaymentMethod | None:
@@ -94,3 +119,14 @@ def attached(
         also=tuple(after for before, after in hastened if after is not before),
         facts=(Fact("payment_method.attached", account.customer_id, data),),
     )
+
+
+def _attached(ctx: Context, customer_id: str, method: str) -> PaymentMethod:
+    """Attached to the processor's customer; one that is gone is forgotten first, and CustomerGone raised."""
+    reference = ensure_processor_customer(ctx, customer_id).processor_customer
+    assert reference is not None
+    try:
+        return ctx.gateway.attach_method(reference, method)
+    except CustomerGone:
+        forget_processor_customer(ctx, customer_id, reference)
+        raise

@@ -26,6 +26,10 @@ class VersionConflict(Exception):
         self.key = key
 
 
+class CustomerGone(Exception):
+    """The customer was deleted at the processor, and every saved method with it: make another."""
+
+
 @dataclass(frozen=True, slots=True)
 class DueRow:
     """A candidate from the due index: the record under (`pk`, `sk`) wanted `kind` at `at`. The record decides."""
@@ -244,7 +248,7 @@ class Gateway(Protocol):
         ...
 
     def attach_method(self, processor_customer: str, method: str) -> PaymentMethod:
-        """Attach a method (by the processor's reference) to the customer and describe it."""
+        """Attach a method (by the processor's reference) to the customer and describe it. Raises CustomerGone."""
         ...
 
     def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:

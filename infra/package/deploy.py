@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.adapters.stripe.events import EVENT_TYPES
 from infra.package.build import CannotPackage
 
 SECRETS = ("stripe_secret_key", "stripe_webhook_secrets", "key_pepper")
@@ -103,7 +104,8 @@ def deploy(settings: Settings, cli: Any, build: Callable[[], None]) -> None:
         outputs = cli.outputs(settings.stage)
     for name, value in sorted(outputs.items()):
         print(f"{name:20}{value}")
-    print(f"Point Stripe's webhook at {outputs['EndpointURL'].rstrip('/')}/v1/webhooks/stripe")
+    print(f"Point Stripe's webhook at {outputs['EndpointURL'].rstrip('/')}/v1/webhooks/stripe, with the events")
+    print("\n".join(f"  {kind}" for kind in EVENT_TYPES))
     print(f"Then, once: make bootstrap STAGE={settings.stage}")
 
 

@@ -145,6 +145,11 @@ class StandinWorld:
     def detach(self, method: str) -> None:
         self._as_us(f"{self.server.url}/v1/payment_methods/{method}/detach", b"").close()
 
+    def delete(self, path: str) -> None:
+        headers = {"Authorization": "Bearer sk_test_standin"}
+        request = urllib.request.Request(f"{self.server.url}/v1/{path}", None, headers, method="DELETE")
+        urllib.request.urlopen(request, timeout=10).close()
+
     def expire_keys(self) -> None:
         self.order("idempotency/expire", {})
 

@@ -15,15 +15,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from chalicelib.adapters.stripe import client, transport
 from chalicelib.adapters.stripe.errors import KeyReusedError, RefusedError
+from chalicelib.adapters.stripe.events import USED
 from chalicelib.adapters.stripe.gateway import StripeGateway
 from chalicelib.adapters.stripe.webhook import notice_of
 from chalicelib.application.ports import ProcessorNotice
+from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.errors import GatewayUnavailableError, ValidationError
 from chalicelib.domain.payment import ChargeResult, Outcome
 from tests.infra.gateway_worlds import RETURN_URL, StandinWorld, charge_request, new_customer
@@ -224,7 +226,7 @@ def test_a_broken_event_does_not_hide_the_others(stripe: Scripted, caplog: pytes
     stripe.steps = [{"object": "list", "data": events, "has_more": True}, gone]
     notices, cursor = stripe.gateway().notices_since(datetime.now(UTC), None)
     assert [notice.id for notice in notices] == ["evt_1", "evt_2"]
-    assert cursor == "evt_1"
+    assert cursor == "0:evt_1"
     assert [id for id in ("evt_3", "evt_4") if id in caplog.text] == ["evt_3", "evt_4"]
 
 
@@ -345,7 +347,7 @@ def test_nothing_secret_is_logged_or_raised(stripe: Scripted, caplog: pytest.Log
     gateway = stripe.gateway()
     stripe.steps = [
         PAID,
-        (400, error(param="customer", code="resource_missing")),
+        (400, error(param="amount", code="resource_missing")),
         (500, error("api_error")),
         (401, error()),
     ]
@@ -401,13 +403,54 @@ def test_a_saved_500_stays_unknown_and_is_looked_up(standin: StandinWorld) -> No
     assert (found.outcome, found.charged) == (Outcome.SUCCEEDED, 777)
 
 
+def test_all_types_are_read_back_twenty_at_a_time(stripe: Scripted) -> None:
+    asked: list[str] = []
+    cursor, pages = None, 0
+    while pages == 0 or cursor is not None:
+        stripe.steps = [{"object": "list", "data": [], "has_more": False}]
+        _, cursor = stripe.gateway().notices_since(datetime.now(UTC), cursor)
+        query = parse_qs(urlsplit(stripe.requests[-1][0]).query)
+        types = [value for name, values in query.items() if name.startswith("types") for value in values]
+        assert 0 < len(types) <= 20
+        asked += types
+        pages += 1
+    assert sorted(asked) == sorted(USED)
+
+
+def test_a_dispute_as_it_stands(standin: StandinWorld) -> None:
+    customer = standin.gateway.ensure_customer("sbx_contract", new_customer())
+    reference = standin.gateway.charge(charge_request(customer, standin.card(customer, "ok"))).reference
+    assert reference is not None
+    assert standin.gateway.disputes(reference) == []
+    made = standin.order("disputes", {"payment_intent": reference, "amount": 900})
+    (state,) = standin.gateway.disputes(reference)
+    assert (state.reference, state.status, state.amount, state.withdrawn) == (
+        made["id"], DisputeStatus.NEEDS_RESPONSE, 900, 900,
+    )  # fmt: skip
+    assert (state.currency, state.fee, state.fee_currency, state.reason) == ("USD", 1500, "USD", "fraudulent")
+    assert state.evidence_due_at is not None
+    standin.order(f"disputes/{made['id']}/close", {"status": "won"})
+    (state,) = standin.gateway.disputes(reference)
+    assert (state.status, state.amount, state.withdrawn, state.fee) == (DisputeStatus.WON, 900, 0, 1500)
+
+
+def test_an_inquiry_has_withdrawn_nothing(standin: StandinWorld) -> None:
+    customer = standin.gateway.ensure_customer("sbx_contract", new_customer())
+    reference = standin.gateway.charge(charge_request(customer, standin.card(customer, "ok"))).reference
+    made = standin.order("disputes", {"payment_intent": reference, "inquiry": True})
+    (state,) = standin.gateway.disputes(str(reference))
+    assert (state.status, state.withdrawn, state.fee) == (DisputeStatus.INQUIRY, 0, 0)
+    standin.order(f"disputes/{made['id']}/close", {"status": "lost"})
+    assert standin.gateway.disputes(str(reference))[0].status is DisputeStatus.INQUIRY_CLOSED
+
+
 def test_a_dispute_leads_home(standin: StandinWorld) -> None:
     customer = standin.gateway.ensure_customer("sbx_contract", new_customer())
     request = charge_request(customer, standin.card(customer, "ok"))
     reference = standin.gateway.charge(request).reference
     standin.order("disputes", {"payment_intent": reference})
     notices, _ = standin.gateway.notices_since(datetime.now(UTC) - timedelta(minutes=1), None)
-    dispute = next(notice for notice in notices if notice.kind == "charge.dispute.created")
+    dispute = [notice for notice in notices if notice.kind == "charge.dispute.created"][-1]
     assert (dispute.reference, dispute.env, dispute.invoice_id, dispute.attempt) == (
         reference,
         "sbx_contract",

@@ -23,7 +23,7 @@ from typing import Any
 
 from chalicelib.adapters.stripe import currencies
 from chalicelib.adapters.stripe.declines import METHOD_MISSING, decline
-from chalicelib.adapters.stripe.errors import GatewayMisuseError, KeyReusedError
+from chalicelib.adapters.stripe.errors import CustomerGoneError, GatewayMisuseError, KeyReusedError
 from chalicelib.application.ports import (
     ChargeRequest,
     CheckoutPage,
@@ -115,6 +115,7 @@ class MemoryGateway:
     notices: list[ProcessorNotice] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _envs: dict[str, str] = field(default_factory=dict)
+    _deleted: set[str] = field(default_factory=set)
     _answers: dict[str, _Answered] = field(default_factory=dict)
     _scripts: dict[str, list[str]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -125,6 +126,8 @@ class MemoryGateway:
         with self._lock:
             self._begin("ensure_customer")
             reference = f"cus_mem_{env}_{customer.id}"
+            while reference in self._deleted:
+                reference += "_again"
             self.customers[reference] = customer.id
             self._envs[reference] = env
             return reference
@@ -270,6 +273,23 @@ class MemoryGateway:
             )
             self.notices.append(notice)
 
+    def delete_customer(self, reference: str) -> None:
+        """As somebody would in the processor's dashboard: saved methods go with it."""
+        with self._lock:
+            for method in [name for name, held in self.methods.items() if held.owner == reference]:
+                self.detach(method)
+            env, customer_id = self._envs[reference], self.customers.pop(reference)
+            self._deleted.add(reference)
+            notice = ProcessorNotice(
+                id=f"evt_mem_{len(self.notices) + 1}",
+                kind="customer.deleted",
+                created=self.now(),
+                reference=reference,
+                env=env,
+                customer_id=customer_id,
+            )
+            self.notices.append(notice)
+
     def expire_keys(self) -> None:
         """Forget every idempotency key, as the processor does after a day."""
         with self._lock:
@@ -382,7 +402,8 @@ class MemoryGateway:
 
     def _pay(self, request: ChargeRequest) -> ChargeResult:
         attempt = request.attempt
-        self._require_customer(attempt.processor_customer)
+        if attempt.processor_customer not in self._deleted:
+            self._require_customer(attempt.processor_customer)
         self._require_chargeable(attempt.amount, request.currency)
         held = self.methods.get(attempt.method)
         if held is None or held.owner != attempt.processor_customer:
@@ -536,6 +557,8 @@ class MemoryGateway:
         return page
 
     def _require_customer(self, reference: str) -> None:
+        if reference in self._deleted:
+            raise CustomerGoneError("the customer was deleted")
         if reference not in self.customers:
             raise GatewayMisuseError(f"no such customer: {reference!r}")
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.application.ports import CustomerGone
 from chalicelib.domain.errors import DomainError
 
 
 class GatewayMisuseError(Exception):
     """The processor refused what we asked as wrong: an unknown customer, a bad parameter. A bug of ours."""
+
+
+class CustomerGoneError(GatewayMisuseError, CustomerGone):
+    """The processor's customer that we know does not exist there any more."""
 
 
 class KeyReusedError(GatewayMisuseError):

@@ -18,6 +18,7 @@ _OWN_METADATA: Final = (
     "payment_intent.payment_failed",
     "payment_intent.requires_action",
     "payment_intent.canceled",
+    "setup_intent.succeeded",
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -33,24 +34,35 @@ _OF_A_PAYMENT: Final = (
     "charge.dispute.funds_reinstated",
     "charge.dispute.closed",
 )
+CUSTOMER_DELETED: Final = "customer.deleted"
 DETACHED: Final = "payment_method.detached"
-_OF_A_CUSTOMER: Final = ("payment_method.automatically_updated", DETACHED)
+_OF_A_METHOD: Final = ("payment_method.updated", "payment_method.automatically_updated", DETACHED)
 
-EVENT_TYPES: Final = _OWN_METADATA + _OF_A_PAYMENT + _OF_A_CUSTOMER
-"""What a webhook endpoint must be subscribed to."""
+USED: Final = (*_OWN_METADATA, *_OF_A_PAYMENT, CUSTOMER_DELETED, *_OF_A_METHOD)
+"""What something follows from; read back hourly, too."""
+
+WITHOUT_EFFECT: Final = {
+    "payment_method.attached": "a card becomes the default by our own call or page, never by being attached",
+    "setup_intent.setup_failed": "the page stays open for another card",
+    "customer.updated": "name and address are ours; what is changed at the processor stays there",
+}
+"""Subscribed to, answered and dropped, and why."""
+
+EVENT_TYPES: Final = (*USED, *WITHOUT_EFFECT)
+"""What a webhook endpoint is subscribed to."""
 
 
 def notice_from(event: Mapping[str, Any], *, livemode: bool | None = None) -> ProcessorNotice | None:
     """Where an event leads; None for what is none of our business.
 
-    That is a type that we do not use, another mode than `livemode` (when given), a connected account's event,
+    That is a type without effect, another mode than `livemode` (when given), a connected account's event,
     or a payment that carries none of our metadata. `reference` is the payment intent of payments, refunds and
-    disputes, else the session or the payment method. Events of charges, disputes and methods may lack our
+    disputes, else the event's own object. Events of charges, disputes and methods may lack our
     ids: then `env` is None and the gateway's `locate` finds them. Raises MalformedNoticeError when a field
     that must be there is not: nothing is guessed.
     """
     kind = event.get("type")
-    if kind not in EVENT_TYPES or event.get("account"):
+    if kind not in USED or event.get("account"):
         return None
     if livemode is not None and event.get("livemode") is not livemode:
         return None
@@ -63,7 +75,7 @@ def notice_from(event: Mapping[str, Any], *, livemode: bool | None = None) -> Pr
         created=_created(event),
         reference=_reference(item, event),
     )
-    if kind in _OWN_METADATA:
+    if kind in _OWN_METADATA or kind == CUSTOMER_DELETED:
         return with_ids(notice, _required(item, "metadata", event))
     return with_ids(notice, item.get("metadata") or {}) or notice
 

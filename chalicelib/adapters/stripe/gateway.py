@@ -17,12 +17,13 @@ from chalicelib.adapters.stripe import answers, currencies, declines, params
 from chalicelib.adapters.stripe.answers import Json
 from chalicelib.adapters.stripe.client import LONGEST_CALL_SECONDS, SAFETY_SECONDS, Admit, Client, admitted
 from chalicelib.adapters.stripe.errors import (
+    CustomerGoneError,
     GatewayMisuseError,
     MalformedNoticeError,
     RefusedError,
     UnansweredError,
 )
-from chalicelib.adapters.stripe.events import DETACHED, EVENT_TYPES, notice_from, with_ids
+from chalicelib.adapters.stripe.events import DETACHED, USED, notice_from, with_ids
 from chalicelib.application.ports import (
     ChargeRequest,
     CheckoutPage,
@@ -42,6 +43,8 @@ IN_FLIGHT: Final = timedelta(minutes=2)
 """A call whose caller died may still reach Stripe for so long after its attempt was written down."""
 _PAGE: Final = 100
 _MOST_PAGES: Final = 20
+_MOST_TYPES: Final = 20
+_LISTS: Final = [USED[start : start + _MOST_TYPES] for start in range(0, len(USED), _MOST_TYPES)]
 _SESSION_PARTS: Final = [
     "payment_intent.latest_charge",
     "payment_intent.payment_method",
@@ -212,6 +215,8 @@ class StripeGateway:
             if refusal.status == 402:
                 raise PaymentDeclinedError(declines.decline_of(refusal.error).message) from None
             if refusal.param == "customer":
+                if self._is_deleted(processor_customer):
+                    raise CustomerGoneError("the customer was deleted at the payment provider") from None
                 raise
             attached = self._attached(processor_customer, method)
             if attached is None:
@@ -220,19 +225,22 @@ class StripeGateway:
 
     def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:
         """Stripe keeps events for 30 days and lists the newest first: each page is in order of time, and the
-        next page is older. An event that leads nowhere is logged and left out, so that it does not
+        next page is older. It takes twenty types at most, so there are several lists, one after the other: the
+        cursor says in which we are. An event that leads nowhere is logged and left out, so that it does not
         hide the others.
         """
+        which, _, after = (cursor or "").rpartition(":")
+        number = int(which or 0)
         query: dict[str, Any] = {
             "created": {"gte": int(since.timestamp())},
-            "types": list(EVENT_TYPES),
+            "types": list(_LISTS[number]),
             "limit": _PAGE,
         }
-        if cursor is not None:
-            query["starting_after"] = cursor
+        if after:
+            query["starting_after"] = after
         page = self._call("get", "/v1/events", **query)
         notices = [self._listed(event) for event in reversed(page["data"])]
-        further = page["data"][-1]["id"] if page["has_more"] else None
+        further = f"{number}:{page['data'][-1]['id']}" if page["has_more"] else _next_list(number)
         return [notice for notice in notices if notice is not None], further
 
     def locate(self, notice: ProcessorNotice) -> ProcessorNotice | None:
@@ -258,13 +266,22 @@ class StripeGateway:
         return currencies.minimum(currency)
 
     def _is_about_the_method(self, refusal: RefusedError, request: ChargeRequest) -> bool:
-        """Whether the method is detached, deleted or another customer's. Stripe does not always name the
-        parameter.
+        """Whether the method is detached, another customer's, or gone with its customer. Stripe does not always
+        name the parameter.
         """
         attempt = request.attempt
+        if refusal.param == "customer":
+            return self._is_deleted(attempt.processor_customer)
         if refusal.param is not None:
             return bool(refusal.param == "payment_method")
         return self._attached(attempt.processor_customer, attempt.method) is None
+
+    def _is_deleted(self, processor_customer: str) -> bool:
+        """Whether the customer was there once; one that never was is a bug of ours."""
+        try:
+            return bool(self._call("get", _path("customers", processor_customer)).get("deleted"))
+        except RefusedError:
+            return False
 
     def _attached(self, processor_customer: str, method: str) -> Json | None:
         """The method, if it is this customer's."""
@@ -328,6 +345,10 @@ class StripeGateway:
             return self._client.call(method, path, key=key, retries=1, **body)
         except UnansweredError:
             raise GatewayUnavailableError("the payment provider did not answer") from None
+
+
+def _next_list(number: int) -> str | None:
+    return f"{number + 1}:" if number + 1 < len(_LISTS) else None
 
 
 def _path(kind: str, reference: str, action: str = "") -> str:
