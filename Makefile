@@ -92,6 +92,19 @@ deploy: $(INSTALLED)  ## deploy with the AWS CLI (STAGE=dev BUCKET=… PUBLIC_UR
 bootstrap: $(INSTALLED)  ## make the live environment of a deployed stage and show its first keys, once
 	@$(BIN)/python -m infra.package bootstrap --stage $(STAGE) $(if $(AGAIN),--again)
 
+# --- On call -------------------------------------------------------------------------------------
+
+# The local system, unless STAGE is given.
+ON = $(if $(filter file,$(origin STAGE)),--state $(STATE),--stage $(STAGE))
+
+.PHONY: doctor
+doctor: $(INSTALLED)  ## ledger, processor, schedule and feed agree? (STAGE=… or STATE=.perennial, REPAIR=1)
+	@$(BIN)/python -m infra.ops doctor $(ON) $(if $(REPAIR),--repair) $(ARGS)
+
+.PHONY: redrive
+redrive: $(INSTALLED)  ## list dead letters, or send them back to work (QUEUE=due STAGE=… YES=1)
+	@$(BIN)/python -m infra.ops redrive $(ON) $(if $(QUEUE),--queue $(QUEUE)) $(if $(YES),--yes)
+
 .PHONY: clean
 clean:  ## remove the virtual environment, caches and builds (your data in .perennial stays)
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

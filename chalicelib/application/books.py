@@ -13,6 +13,7 @@ from typing import Any
 
 from chalicelib.application.ops import Ops
 from chalicelib.application.ports import Store
+from chalicelib.domain.checkout import SignupSession
 from chalicelib.domain.customer import Customer
 from chalicelib.domain.journal import JournalEntry
 
@@ -79,15 +80,27 @@ def recount(store: Store, env: str) -> list[Month]:
 
 
 def journals(store: Store, env: str) -> Iterator[tuple[str, list[JournalEntry]]]:
-    """Each customer of the environment with the whole of its journal, oldest entry first."""
+    """Each customer of the environment with the whole of its journal, oldest entry first; then whoever began to
+    sign up and is no customer.
+    """
+    seen: set[str] = set()
+    for type_, id_of in ((Customer, "id"), (SignupSession, "customer_id")):
+        for record in listed(store, type_, env):
+            customer: str = getattr(record, id_of)
+            if customer not in seen:
+                seen.add(customer)
+                yield customer, store.children(JournalEntry, env, customer)
+
+
+def listed(store: Store, type_: type[Any], env: str) -> Iterator[Any]:
+    """Every record of a type that keeps a list, newest first."""
     cursor = None
     while True:
-        page = store.listing(Customer, env, limit=PAGE, cursor=cursor)
-        for customer in page.records:
-            yield customer.id, store.children(JournalEntry, env, customer.id)
-        if page.cursor is None:
-            return
+        page = store.listing(type_, env, limit=PAGE, cursor=cursor)
+        yield from page.records
         cursor = page.cursor
+        if cursor is None:
+            return
 
 
 def _add(sums: Sums, currency: str, name: str, amount: int) -> None:

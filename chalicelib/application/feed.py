@@ -108,6 +108,12 @@ def rebuild(store: Store, ops: Ops, env: str) -> int:
     return sum(append(ops, env, entries) for _, entries in journals(store, env))
 
 
+def unpublished(ops: Ops, env: str, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
+    """Those that the feed does not have, in order. One BatchGet per hundred."""
+    parts = (entries[start : start + 100] for start in range(0, len(entries), 100))
+    return [entry for part in parts for entry in _unseen(ops, env, part)]
+
+
 def event_id(entry_id: str, index: int) -> str:
     """An entry's facts in order: `evt_…_0`, `evt_…_1`, …"""
     return f"{entry_id}_{index}"

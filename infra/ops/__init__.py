@@ -1,0 +1,1 @@
+"""What an operator runs against an installation, deployed or local: never packaged."""
