@@ -12,7 +12,7 @@ from chalicelib.application.checkout_page import Waiting, ensure_page, open_page
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import Buyer
-from chalicelib.domain import checkout_rules, ids, lifecycle, renewal
+from chalicelib.domain import checkout_rules, ids, ordering, renewal
 from chalicelib.domain.catalog import Catalog, SoldBy
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession
 from chalicelib.domain.customer import Account, Customer, Terms
@@ -24,7 +24,7 @@ from chalicelib.domain.errors import (
     ValidationError,
 )
 from chalicelib.domain.journal import Fact
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.profile import revised
 from chalicelib.domain.return_urls import require_allowed
 
@@ -107,7 +107,7 @@ def _begin(
         _require_offered(catalog, purchase.order)
     order = replace(purchase.order, terms=Terms())  # paid on the page, whatever the customer's terms are
     subscription_id = ids.child_id("sub", customer_id, ctx.request_key)
-    draft = lifecycle.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
+    draft = ordering.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
     if draft.plan.price is None:
         raise ValidationError(
             f"{draft.plan.name} costs nothing, so there is no page to pay on",

@@ -11,7 +11,7 @@ from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, create_once, deciding
 from chalicelib.application.ports import Page
 from chalicelib.application.records import child_key
-from chalicelib.domain import ids, lifecycle, signup_rules
+from chalicelib.domain import ids, ordering, signup_rules
 from chalicelib.domain.catalog import Catalog, Plan, TrialTerms
 from chalicelib.domain.checkout import SignupSession, SignupStatus
 from chalicelib.domain.customer import Account, Customer
@@ -151,7 +151,7 @@ def draft_of(
     ctx: Context, session: SignupSession, plan: Plan, catalog: Catalog, customer: Customer
 ) -> Subscription:
     order = signup_rules.order_of(session, plan, catalog)
-    draft = lifecycle.draft(order, catalog, customer, subscription_id_of(session), ctx.now)
+    draft = ordering.draft(order, catalog, customer, subscription_id_of(session), ctx.now)
     return replace(draft, request=session.id)
 
 

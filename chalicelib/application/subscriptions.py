@@ -11,7 +11,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key, customer_key
-from chalicelib.domain import ids, lifecycle, renewal, write_off
+from chalicelib.domain import ids, lifecycle, ordering, renewal, write_off
 from chalicelib.domain.billing import Occasion
 from chalicelib.domain.catalog import Catalog, TrialTerms
 from chalicelib.domain.customer import Account, CollectionMethod, Customer
@@ -25,8 +25,8 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
-from chalicelib.domain.lifecycle import Order
 from chalicelib.domain.metrics import moved
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.subscription import Status, Subscription
 
 
@@ -193,7 +193,7 @@ def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -
     buyer = load_buyer(ctx, customer_id)
     refuse_erased(buyer.customer)
     catalog = current_catalog(ctx)
-    draft = lifecycle.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
+    draft = ordering.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
     draft = replace(draft, request=ctx.request_print)
     trial = trials.trial_to_start(ctx, order, catalog, buyer.account, buyer.customer)
     if trial is None:

@@ -15,13 +15,13 @@ from __future__ import annotations
 from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import claim_key
-from chalicelib.domain import ids, lifecycle
+from chalicelib.domain import ids, ordering
 from chalicelib.domain.catalog import Catalog, TrialTerms
 from chalicelib.domain.contact import mailbox
 from chalicelib.domain.customer import Account, Claim, Customer, PaymentMethod
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import ValidationError
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 
 EMAIL, CARD = "trial_email", "trial_card"
 HAD_BY = {
@@ -37,7 +37,7 @@ def trial_shown(
 
     ValidationError where the order asks for its days.
     """
-    terms = lifecycle.trial_terms(order, catalog.plan(order.plan))
+    terms = ordering.trial_terms(order, catalog.plan(order.plan))
     if terms is None or (not account.trial_used and had(ctx, account, email) is None):
         return terms
     if order.trial_days:
@@ -53,7 +53,7 @@ def trial_to_start(
     ValidationError where the order asks for its days, and where somebody else has had it with this mailbox or
     card: who expects a trial is not charged in its place.
     """
-    terms = lifecycle.trial_terms(order, catalog.plan(order.plan))
+    terms = ordering.trial_terms(order, catalog.plan(order.plan))
     if terms is None:
         return None
     if account.trial_used:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chalicelib.domain.calendar import (
-    Interval,
     Period,
     add_days,
     boundary,
-    calendar_anchor,
     local_day,
     next_day_start,
 )
-from chalicelib.domain.catalog import AddOn, Catalog, Plan, SoldBy, TrialTerms, price_of
-from chalicelib.domain.customer import Customer, Terms
-from chalicelib.domain.errors import InvalidStateError, QuoteRequiredError, ValidationError
+from chalicelib.domain.catalog import TrialTerms
+from chalicelib.domain.errors import InvalidStateError, ValidationError
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.schedule import REMINDER_DAYS, reminder_at
 from chalicelib.domain.subscription import (
     Billing,
     Cancellation,
-    Item,
-    ItemKind,
     Status,
     Subscription,
     Trial,
@@ -36,81 +31,6 @@ WIN_BACK_DAYS = 7
 """How many days after the end of a paid plan, or of its trial, the customer is asked back."""
 MOST_TRIAL_DAYS = 730
 """How long a trial may become by extensions."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """What somebody wants to subscribe to, by names of the catalog. `add_ons`: (id, quantity) pairs.
-
-    `trial_days`: None takes the plan's terms, 0 declines the trial.
-    """
-
-    plan: str
-    currency: str
-    interval: Interval | None = None
-    quantity: int = 1
-    add_ons: tuple[tuple[str, int], ...] = ()
-    trial_days: int | None = None
-    terms: Terms | None = None
-    billing: Billing = Billing.ANNIVERSARY
-    channel: str = "self_serve"
-
-
-def require_self_serve(plan: Plan, order: Order) -> None:
-    """QuoteRequiredError unless the plan may be bought without sales."""
-    if plan.sold_by is SoldBy.QUOTE_ONLY and order.channel == "self_serve":
-        raise QuoteRequiredError(
-            f"{plan.name} is sold by quote", field="plan", fix="contact sales for an offer", plan=plan.id
-        )
-
-
-def draft(
-    order: Order, catalog: Catalog, customer: Customer, subscription_id: str, now: datetime
-) -> Subscription:
-    """The subscription that this order makes, not yet started: INCOMPLETE, anchored at `now`.
-
-    Items hold copies of the catalog's prices. ValidationError names the field of the order that is wrong.
-    """
-    plan = catalog.plan(order.plan)
-    require_self_serve(plan, order)
-    items = _items(order, catalog, plan, now)
-    interval = items[0].price.interval if items[0].price else None
-    anchor = now
-    if order.billing is Billing.CALENDAR and interval is not None:
-        anchor = calendar_anchor(now, customer.zone, interval)
-    return Subscription(
-        id=subscription_id,
-        customer_id=customer.id,
-        payer_id=customer.id,
-        status=Status.INCOMPLETE,
-        currency=order.currency,
-        catalog_version=catalog.version,
-        items=items,
-        zone=customer.zone,
-        anchor=anchor,
-        created_at=now,
-        interval=interval,
-        billing=order.billing,
-        terms=order.terms or customer.terms,
-        channel=order.channel,
-        release_at=now + RELEASE_AFTER,
-    )
-
-
-def trial_terms(order: Order, plan: Plan) -> TrialTerms | None:
-    """The trial that this order starts with: the plan's, with the days asked for; None without one."""
-    if plan.trial is None or order.trial_days == 0:
-        if order.trial_days:
-            raise ValidationError(f"{plan.name} has no trial", field="trial_days", fix="leave it out")
-        return None
-    days = plan.trial.days if order.trial_days is None else order.trial_days
-    if not 1 <= days <= plan.trial.days:
-        raise ValidationError(
-            f"the trial of {plan.name} has at most {plan.trial.days} days",
-            field="trial_days",
-            fix="ask for fewer",
-        )
-    return replace(plan.trial, days=days)
 
 
 def with_first_period(subscription: Subscription) -> Subscription:
@@ -310,49 +230,3 @@ def _require_running(subscription: Subscription) -> None:
         raise InvalidStateError(
             f"a subscription that is {subscription.status} cannot be cancelled", subscription=subscription.id
         )
-
-
-def _items(order: Order, catalog: Catalog, plan: Plan, now: datetime) -> tuple[Item, ...]:
-    if order.quantity < 1:
-        raise ValidationError("at least one is needed", field="quantity", fix="send 1 or more")
-    if order.quantity > 1 and not plan.per_seat:
-        raise ValidationError(f"{plan.name} is not sold per seat", field="quantity", fix="leave quantity out")
-    if plan.is_free:
-        if order.add_ons:
-            raise ValidationError(
-                f"{plan.name} is free and takes no add-ons", field="add_ons", fix="choose a plan"
-            )
-        return (_item("plan", ItemKind.PLAN, plan, order.quantity, None, order, now),)
-    interval = order.interval or Interval.of("month")
-    items = [_item("plan", ItemKind.PLAN, plan, order.quantity, interval, order, now)]
-    for index, (name, quantity) in enumerate(order.add_ons):
-        add_on = catalog.add_on(name, path=f"add_ons[{index}].id")
-        if add_on.plans and plan.id not in add_on.plans:
-            raise ValidationError(
-                f"{add_on.name} is not sold with {plan.name}",
-                field=f"add_ons[{index}].id",
-                fix="leave it out",
-            )
-        items.append(_item(add_on.id, ItemKind.ADD_ON, add_on, quantity, interval, order, now))
-    return tuple(items)
-
-
-def _item(
-    id_: str,
-    kind: ItemKind,
-    product: Plan | AddOn,
-    quantity: int,
-    interval: Interval | None,
-    order: Order,
-    now: datetime,
-) -> Item:
-    price = price_of(product, interval, order.currency) if interval is not None else None
-    return Item(
-        id=id_,
-        kind=kind,
-        product=product.id,
-        name=product.name,
-        quantity=quantity,
-        price=price,
-        starts_at=now,
-    )

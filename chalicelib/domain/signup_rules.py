@@ -22,7 +22,7 @@ from chalicelib.domain.errors import (
     Problem,
     ValidationError,
 )
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.profile import plain_text, revised
 
 IDLE: Final = timedelta(hours=24)

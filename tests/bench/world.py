@@ -29,7 +29,7 @@ from chalicelib.domain.calendar import Interval
 from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.journal import Actor, ActorKind
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.schedule import DueKind, next_due
 from chalicelib.domain.subscription import Subscription
 from infra.local import events, resources

@@ -299,7 +299,7 @@ def test_an_outage_during_a_webhook_sends_the_message_back(world, jobs):
 def opened_page(world: World, **order):
     from chalicelib.application.checkout_opening import Purchase, open_checkout
     from chalicelib.domain.calendar import Interval
-    from chalicelib.domain.lifecycle import Order
+    from chalicelib.domain.ordering import Order
 
     wanted = Order(plan="pro", currency="USD", interval=Interval.of("month"), **{"trial_days": 0, **order})
     address = "https://shop.example/"

@@ -44,7 +44,7 @@ from chalicelib.domain.errors import (
     InvalidStateError,
     PaymentPendingError,
 )
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.payment import Allocation, ChargeResult, Outcome
 from chalicelib.domain.subscription import Status, Subscription
 from tests.conftest import ops_beside

@@ -16,7 +16,7 @@ from chalicelib.application.catalog import default_document, publish_catalog
 from chalicelib.application.subscriptions import create_subscription
 from chalicelib.domain.calendar import Interval, IntervalUnit, zone_info
 from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.subscription import Subscription
 from tests.scenario.world import World
 

@@ -30,7 +30,7 @@ from chalicelib.domain.errors import (
     ValidationError,
 )
 from chalicelib.domain.journal import ActorKind
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.subscription import Billing, Status, Subscription
 from tests.scenario.test_crashes import every_step
 from tests.scenario.world import World, assert_books

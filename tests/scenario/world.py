@@ -32,7 +32,7 @@ from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.environment import Environment
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import Actor, ActorKind, JournalEntry, LedgerAccount
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.payment import Payment
 from chalicelib.domain.subscription import Subscription
 

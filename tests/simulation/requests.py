@@ -24,7 +24,7 @@ from chalicelib.application import (
 from chalicelib.application.context import Context
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.payment import Allocation
 from chalicelib.domain.subscription import Billing, Status, Subscription
 from tests.simulation.plan import OWN

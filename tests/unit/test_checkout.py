@@ -24,7 +24,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.invoice import InvoiceStatus
 from chalicelib.domain.journal import LedgerAccount
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.return_urls import require_allowed, with_session
 from chalicelib.domain.subscription import Status
 from tests.scenario.world import World, assert_books

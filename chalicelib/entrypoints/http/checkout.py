@@ -26,7 +26,7 @@ from chalicelib.domain.errors import (
     RateLimitedError,
     ValidationError,
 )
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.entrypoints.http.auth import is_publishable
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import attempt

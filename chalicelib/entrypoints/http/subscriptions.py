@@ -21,7 +21,7 @@ from chalicelib.domain.errors import (
     RateLimitedError,
     ValidationError,
 )
-from chalicelib.domain.lifecycle import Order
+from chalicelib.domain.ordering import Order
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import (
     Cancellation,
