@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.dunning_policy import DEFAULT_NAME, DunningPolicy
 from chalicelib.domain.errors import ValidationError
 from chalicelib.domain.meter import Meter
-from chalicelib.domain.pricing import Rate
+from chalicelib.domain.money import parse_unit_amount
+from chalicelib.domain.pricing import Rate, rate
 from chalicelib.domain.proration import Granularity
 
 
@@ -46,6 +48,8 @@ class Price:
 
     `id` is unique in its catalog version (`pro_month_usd`); `rate` holds the model and its amounts.
     `plan` is the id of the plan or add-on that the price belongs to. `meter`: its quantity is what that meter read.
+    `minimum` is a commitment for a full period, a decimal string of minor units: what the rate falls short of it is
+    billed too.
     """
 
     id: str
@@ -54,13 +58,20 @@ class Price:
     interval: Interval
     rate: Rate
     meter: str | None = None
+    minimum: str | None = None
+
+    def amount_for(self, quantity: int) -> Fraction:
+        """What a full period costs: the rate, or the commitment where that is more; exact minor units."""
+        amount = rate(self.rate, quantity).amount
+        return amount if self.minimum is None else max(amount, parse_unit_amount(self.minimum))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """`rank` orders plans (higher is more). A plan with no prices is free unless it is quote-only.
 
-    `quotas`: limits by name, None for unlimited; the product stops at those in `hard_quotas`. `per_seat` says whether quantity means seats.
+    `quotas`: limits by name, None for unlimited; the product stops at those in `hard_quotas`. `per_seat` says
+    whether quantity means seats.
     """
 
     id: str

@@ -5,36 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypedDict
 
-from chalicelib.domain.calendar import Interval, IntervalUnit
 from chalicelib.domain.catalog import AddOn, Catalog, Party, Plan, Price, SoldBy, TrialEnd, TrialTerms
 from chalicelib.domain.catalog_dunning import DunningDocument, build_policy, write_policy
+from chalicelib.domain.catalog_prices import PriceDocument, build_price, written_price
 from chalicelib.domain.meter import Aggregation, Meter
-from chalicelib.domain.pricing import PricingModel, Rate
 from chalicelib.domain.proration import Granularity
 
 DEFAULT_CURRENCY: Final = "USD"
-
-
-class TierDocument(TypedDict, total=False):
-    up_to: int | None
-    unit_amount: str
-    flat_amount: str
-
-
-class PriceDocument(TypedDict, total=False):
-    """`unit_amount` in minor units. Tiers, packages and meters have their place although none is sold yet."""
-
-    id: str | None
-    interval: str
-    interval_count: int
-    currency: str
-    model: str
-    unit_amount: str | None
-    tiers: Sequence[TierDocument]
-    package_size: int
-    billing_unit: int
-    included: int
-    meter: str | None
 
 
 class TrialDocument(TypedDict, total=False):
@@ -142,16 +119,10 @@ def write_catalog(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def price_id(product: str, price: PriceDocument) -> str:
-    """The price's own id, or the one it gets without: `pro_month_usd`, a quarter `pro_3month_usd`."""
-    count = price.get("interval_count", 1)
-    interval = price["interval"] if count == 1 else f"{count}{price['interval']}"
-    return price.get("id") or f"{product}_{interval}_{price['currency'].lower()}"
-
-
 def _plan(plan: PlanDocument) -> Plan:
     trial, own = plan.get("trial"), plan.get("dunning")
     return Plan(
+        hard_quotas=tuple(plan.get("hard_quotas", ())),
         id=plan["id"],
         name=plan["name"],
         rank=plan["rank"],
@@ -159,7 +130,6 @@ def _plan(plan: PlanDocument) -> Plan:
         sold_by=SoldBy(plan.get("sold_by", SoldBy.SELF_SERVE)),
         public=plan.get("public", True),
         per_seat=plan.get("per_seat", False),
-        hard_quotas=tuple(plan.get("hard_quotas", ())),
         features=tuple(plan.get("features", ())),
         quotas=dict(plan.get("quotas", {})),
         prices=_prices(plan),
@@ -181,17 +151,7 @@ def _add_on(add_on: AddOnDocument) -> AddOn:
 
 
 def _prices(product: ProductDocument) -> tuple[Price, ...]:
-    return tuple(_price(product["id"], price) for price in product.get("prices", ()))
-
-
-def _price(product: str, price: PriceDocument) -> Price:
-    return Price(
-        id=price_id(product, price),
-        plan=product,
-        currency=price["currency"],
-        interval=Interval(IntervalUnit(price["interval"]), price.get("interval_count", 1)),
-        rate=Rate(PricingModel(price["model"]), price.get("unit_amount")),
-    )
+    return tuple(build_price(product["id"], price) for price in product.get("prices", ()))
 
 
 def _trial(trial: TrialDocument) -> TrialTerms:
@@ -233,7 +193,7 @@ def _written_product(product: Plan | AddOn) -> dict[str, Any]:
         "description": product.description,
         "features": list(product.features),
         "quotas": dict(product.quotas),
-        "prices": [_written_price(price) for price in product.prices],
+        "prices": [written_price(price) for price in product.prices],
     }
 
 
@@ -243,26 +203,6 @@ def _written_trial(trial: TrialTerms) -> dict[str, Any]:
         "card_required": trial.card_required,
         "on_end": str(trial.on_end),
         "fall_back_plan": trial.fall_back_plan,
-    }
-
-
-def _written_price(price: Price) -> dict[str, Any]:
-    rate = price.rate
-    return {
-        "id": price.id,
-        "interval": str(price.interval.unit),
-        "interval_count": price.interval.count,
-        "currency": price.currency,
-        "model": str(rate.model),
-        "unit_amount": rate.unit_amount,
-        "tiers": [
-            {"up_to": tier.up_to, "unit_amount": tier.unit_amount, "flat_amount": tier.flat_amount}
-            for tier in rate.tiers
-        ],
-        "package_size": rate.package_size,
-        "billing_unit": rate.billing_unit,
-        "included": rate.included,
-        "meter": None,
     }
 
 

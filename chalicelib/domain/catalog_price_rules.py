@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from chalicelib.domain.calendar import Interval
-from chalicelib.domain.catalog_document import CatalogDocument, PriceDocument, price_id
+from chalicelib.domain.catalog_document import CatalogDocument
+from chalicelib.domain.catalog_prices import PriceDocument, build_rate, price_id
 from chalicelib.domain.catalog_problems import checked, currency_problems, name_problems, repeated
 from chalicelib.domain.currencies import is_currency
-from chalicelib.domain.errors import Problem
-from chalicelib.domain.money import parse_unit_amount
-from chalicelib.domain.pricing import PricingModel
-
-SOLD_MODELS: Final = frozenset({PricingModel.FLAT, PricingModel.PER_UNIT})
+from chalicelib.domain.errors import Problem, ValidationError
+from chalicelib.domain.money import parse_percent, parse_unit_amount
+from chalicelib.domain.pricing import PricingModel, Rate
 
 
 def price_problems(prices: Sequence[PriceDocument], path: str, default: str) -> Iterator[Problem]:
@@ -45,35 +43,55 @@ def _price(price: PriceDocument, path: str) -> Iterator[Problem]:
     own_id = price.get("id")
     if own_id:
         yield from name_problems(own_id, f"{path}.id")
-    if price["model"] in SOLD_MODELS:
-        yield from _amount(price, path)
+    try:
+        rate = build_rate(price)
+    except ValidationError as error:
+        field = error.field or ""
+        yield Problem(f"{path}.{field}", error.message, error.fix or _FIXES.get(field.partition("[")[0]))
     else:
-        yield _not_sold(f"{path}.model", f"the model {price['model']}", "use flat or per_unit")
-    unsold = {
-        "tiers": bool(price.get("tiers")),
-        "package_size": price.get("package_size", 1) != 1,
-        "billing_unit": price.get("billing_unit", 1) != 1,
-        "included": price.get("included", 0) != 0,
-        "meter": bool(price.get("meter")),
-    }
-    for name, is_used in unsold.items():
-        if is_used:
-            yield _not_sold(f"{path}.{name}", f"{name}", f"leave {name} out")
+        yield from _rate(rate, path)
+    yield from _minimum(price.get("minimum"), f"{path}.minimum")
+    if price.get("meter"):
+        yield Problem(f"{path}.meter", "not sold yet: metered prices", "leave meter out")
 
 
-def _amount(price: PriceDocument, path: str) -> Iterator[Problem]:
-    text = price.get("unit_amount")
+_FIXES = {
+    "unit_amount": 'send minor units, such as "1900", and with graduated and volume the tiers instead',
+    "tiers": "send tiers with graduated and volume, ascending; the last one without up_to",
+    "package_size": "send 1 or more",
+    "billing_unit": "send 1 or more",
+    "included": "send 0 or more",
+}
+
+
+def _rate(rate: Rate, path: str) -> Iterator[Problem]:
+    """What is well-formed, but nobody can mean."""
+    if rate.model is PricingModel.PERCENTAGE:
+        yield from checked(lambda: parse_percent(rate.unit_amount or ""), f"{path}.unit_amount")
+    amounts = [
+        rate.unit_amount or "0",
+        *(a for tier in rate.tiers for a in (tier.unit_amount, tier.flat_amount)),
+    ]
+    if not any(parse_unit_amount(amount) for amount in amounts):
+        place = "tiers" if rate.tiers else "unit_amount"
+        yield Problem(f"{path}.{place}", "a price is above zero", "leave the prices out to make a plan free")
+    if rate.package_size != 1 and rate.model is not PricingModel.PACKAGE:
+        yield Problem(
+            f"{path}.package_size", f"a {rate.model} price has no packages", "use the model package"
+        )
+    if rate.model is PricingModel.FLAT:
+        for name, is_used in (("billing_unit", rate.billing_unit != 1), ("included", rate.included != 0)):
+            if is_used:
+                yield Problem(f"{path}.{name}", "a flat price ignores the quantity", f"leave {name} out")
+
+
+def _minimum(text: str | None, path: str) -> Iterator[Problem]:
     if text is None:
-        yield Problem(
-            f"{path}.unit_amount", "a price needs its unit_amount", 'send minor units, such as "1900"'
-        )
         return
-    problems = tuple(checked(lambda: parse_unit_amount(text), f"{path}.unit_amount"))
+    problems = tuple(checked(lambda: parse_unit_amount(text), path))
     yield from problems
-    if not problems and parse_unit_amount(text) == 0:
-        yield Problem(
-            f"{path}.unit_amount", "a price is above zero", "leave the prices out to make a plan free"
-        )
+    if not problems and not parse_unit_amount(text):
+        yield Problem(path, "a commitment is above zero", "leave it out")
 
 
 def price_id_problems(document: CatalogDocument) -> Iterator[Problem]:
@@ -90,7 +108,3 @@ def price_id_problems(document: CatalogDocument) -> Iterator[Problem]:
                 else:
                     first.setdefault(name, path)
     yield from repeated(given, "the price id {} is used by {}", known=first)
-
-
-def _not_sold(path: str, what: str, fix: str) -> Problem:
-    return Problem(path, f"not sold yet: {what}", fix)

@@ -15,7 +15,7 @@ from chalicelib.domain.adjustments import given_back
 from chalicelib.domain.discount import taken_by
 from chalicelib.domain.invoice import DiscountShare, Invoice, Line
 from chalicelib.domain.money import allocate, parse_unit_amount, round_half_away
-from chalicelib.domain.pricing import true_up
+from chalicelib.domain.pricing import billable, stepped, true_up
 from chalicelib.domain.proration import Parts
 from chalicelib.domain.tax import tax_of
 
@@ -130,6 +130,11 @@ def _tax_sums(lines: Sequence[Line]) -> tuple[TaxSum, ...]:
 
 def _differences(invoice: Invoice, found: Explanation) -> Iterator[str]:
     for line, again in zip(invoice.lines, found.lines, strict=True):
+        units = stepped(
+            line.model, billable(line.quantity, line.included, line.billing_unit), line.package_size
+        )
+        if line.reversal is None and units != sum(step.quantity for step in line.steps):
+            yield f"line {line.id} has steps for another quantity than {line.quantity}"
         for name in ("amount", "discount", "discounts", "tax"):
             said, follows = getattr(line, name), getattr(again, name)
             if said != follows:

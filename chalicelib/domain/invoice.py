@@ -106,6 +106,10 @@ class Line:
     """Why no tax is due: `reverse_charge` or `exempt`."""
     reversal: Reversal | None = None
     minimum: str | None = None
+    included: int = 0
+    """Units of `quantity` that cost nothing; the others are rounded up to whole `billing_unit`s and packages."""
+    billing_unit: int = 1
+    package_size: int = 1
 
     @property
     def is_credit(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.catalog import Price
 from chalicelib.domain.invoice import Line
-from chalicelib.domain.money import round_half_away
-from chalicelib.domain.pricing import rate
+from chalicelib.domain.money import parse_unit_amount, round_half_away
+from chalicelib.domain.pricing import rate, true_up
 from chalicelib.domain.proration import Granularity, Parts
 from chalicelib.domain.subscription import Item
 
@@ -16,9 +17,18 @@ WHOLE = Parts(1, 1)
 
 
 def lines_of(item: Item, period: Period, parts: Parts, unit: Granularity) -> Iterator[Line]:
-    """The item's line for `period`, which is `parts` (counted in `unit`) of a full one; none for a free item."""
-    if item.price is not None:
-        yield _charge(item, item.price, period, parts, unit)
+    """The item's lines for `period`, which is `parts` (counted in `unit`) of a full one; none for a free item.
+
+    Where its price has a commitment that it falls short of, a second line makes up for it.
+    """
+    if item.price is None:
+        return
+    charge = _charge(item, item.price, period, parts, unit)
+    yield charge
+    if item.price.minimum is not None:
+        missing = true_up(parse_unit_amount(item.price.minimum) * parts.share, charge.amount)
+        if missing:
+            yield _true_up(item, charge, item.price.minimum, missing, unit)
 
 
 def _charge(item: Item, price: Price, period: Period, parts: Parts, unit: Granularity) -> Line:
@@ -26,9 +36,7 @@ def _charge(item: Item, price: Price, period: Period, parts: Parts, unit: Granul
     return Line(
         id=f"{item.id}:{period.start.date().isoformat()}",
         kind="recurring",
-        description=_named(
-            item.name if item.quantity == 1 else f"{item.name} × {item.quantity}", parts, unit
-        ),
+        description=_named(_counted(item, price), parts, unit),
         product=item.product,
         price_id=price.id,
         model=price.rate.model,
@@ -39,7 +47,27 @@ def _charge(item: Item, price: Price, period: Period, parts: Parts, unit: Granul
         unit=unit if parts != WHOLE else Granularity.DAY,
         period=period,
         amount=round_half_away(rated.amount * parts.share),
+        included=price.rate.included,
+        billing_unit=price.rate.billing_unit,
+        package_size=price.rate.package_size,
     )
+
+
+def _true_up(item: Item, charge: Line, minimum: str, missing: int, unit: Granularity) -> Line:
+    parts = Parts(charge.numerator, charge.denominator)
+    return replace(
+        charge,
+        id=f"{item.id}-minimum:{charge.id.rpartition(':')[2]}",
+        kind="true_up",
+        description=_named(f"{item.name}, minimum", parts, unit),
+        minimum=minimum,
+        amount=missing,
+    )
+
+
+def _counted(item: Item, price: Price) -> str:
+    text = item.name if item.quantity == 1 else f"{item.name} × {item.quantity}"
+    return f"{text}, {price.rate.included} included" if price.rate.included else text
 
 
 def _named(text: str, parts: Parts, unit: Granularity) -> str:

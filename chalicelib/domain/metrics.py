@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from chalicelib.domain.journal import Movement, MovementKind
 from chalicelib.domain.money import round_half_away
-from chalicelib.domain.pricing import rate
 from chalicelib.domain.subscription import Status, Subscription
 
 COUNTED = frozenset({Status.ACTIVE, Status.PAST_DUE})
@@ -21,7 +20,7 @@ def recurring(subscription: Subscription) -> int:
     """
     yearly = sum(
         (
-            rate(item.price.rate, item.quantity).amount * item.price.interval.annual_factor()
+            item.price.amount_for(item.quantity) * item.price.interval.annual_factor()
             for item in subscription.items
             if item.price is not None
         ),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from math import floor
 from typing import Generic, TypeVar
 
 from chalicelib.domain.calendar import Interval, IntervalUnit
 from chalicelib.domain.catalog import AddOn, Catalog, Plan, Price
-from chalicelib.domain.money import parse_unit_amount
 
 MONTH = Interval(IntervalUnit.MONTH)
 YEAR = Interval(IntervalUnit.YEAR)
@@ -59,12 +57,14 @@ def price_list(catalog: Catalog, currency: str | None = None) -> PriceList:
 
 
 def yearly_saving(offer: Offer[P]) -> int | None:
-    """Whole per cent that a year costs less than twelve months, rounded down; None where there is no saving."""
+    """Whole per cent that a year of one unit costs less than twelve months, rounded down; None without a saving."""
     monthly, yearly = offer.price_per(MONTH), offer.price_per(YEAR)
     if monthly is None or yearly is None:
         return None
-    twelve = 12 * _amount(monthly)
-    saving = floor((twelve - _amount(yearly)) * 100 / twelve)
+    twelve = 12 * monthly.amount_for(1)
+    if not twelve:
+        return None
+    saving = floor((twelve - yearly.amount_for(1)) * 100 / twelve)
     return saving if saving > 0 else None
 
 
@@ -81,7 +81,3 @@ def _currencies(catalog: Catalog, plans: Iterable[Plan]) -> tuple[str, ...]:
     sold = {price.currency: None for plan in plans for price in plan.prices}
     sold.pop(catalog.default_currency, None)
     return (catalog.default_currency, *sold)
-
-
-def _amount(price: Price) -> Fraction:
-    return parse_unit_amount(price.rate.unit_amount or "0")

@@ -100,7 +100,7 @@ def rate(rate: Rate, quantity: int) -> Rated:
     At quantity zero the flat amount of the first tier is still due, as is a flat rate.
     """
     _check_whole(quantity, "quantity", least=0)
-    steps = tuple(_STEPS[rate.model](rate, _billable(rate, quantity)))
+    steps = tuple(_STEPS[rate.model](rate, billable(quantity, rate.included, rate.billing_unit)))
     return Rated(sum((step.amount for step in steps), Fraction(0)), steps)
 
 
@@ -112,10 +112,20 @@ def true_up(minimum: Fraction | int, billed: Fraction | int) -> int:
     return max(0, round_half_away(minimum) - round_half_away(billed))
 
 
-def _billable(rate: Rate, quantity: int) -> int:
-    # The allowance comes off before rounding up: within it, nothing may be charged.
-    beyond = max(0, quantity - rate.included)
-    return _ceil_div(beyond, rate.billing_unit) * rate.billing_unit
+def billable(quantity: int, included: int, billing_unit: int) -> int:
+    """The units that cost something. The allowance comes off before rounding up: within it, nothing is charged."""
+    beyond = max(0, quantity - included)
+    return _ceil_div(beyond, billing_unit) * billing_unit
+
+
+def stepped(model: str, units: int, package_size: int) -> int:
+    """What the quantities of all steps add up to for so many billable units."""
+    match model:
+        case PricingModel.FLAT:
+            return 1
+        case PricingModel.PACKAGE:
+            return _ceil_div(units, package_size)
+    return units
 
 
 def _flat(rate: Rate, _quantity: int) -> Iterator[RatedStep]:

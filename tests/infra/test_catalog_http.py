@@ -123,11 +123,11 @@ def test_every_breach_is_answered_at_once(api, document):
     errors = answer.json["errors"]
     assert [error["field"] for error in errors] == [
         "plans[1].prices[0].unit_amount",
-        "plans[2].prices[3].model",
+        "plans[2].prices[3].unit_amount",
         "plans[3].rank",
     ]
     assert all(error["detail"] and error["fix"] for error in errors)
-    assert "not sold yet" in errors[1]["detail"]
+    assert "in tiers" in errors[1]["detail"]
 
 
 def test_every_misshape_is_answered_at_once_by_its_path(api, document):

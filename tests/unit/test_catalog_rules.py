@@ -48,6 +48,15 @@ def document():
     }
 
 
+def priced(**changes):
+    return {"interval": "month", "currency": "USD", "model": "per_unit", "unit_amount": "2900"} | changes
+
+
+def tiered(found=((10, "1000"), (None, "800")), **changes):
+    tiers = [{"up_to": up_to, "unit_amount": amount} for up_to, amount in found]
+    return priced(model="graduated", unit_amount=None, tiers=tiers) | changes
+
+
 def put(document, path, value):
     """Set the value at a path of keys and indexes."""
     *way, last = path
@@ -108,9 +117,30 @@ BREACHES = [
     ([*PRICE, "interval_count"], 0, "plans[1].prices[0].interval_count"),
     ([*PRICE, "interval_count"], 1001, "plans[1].prices[0].interval_count"),
     ([*PRICE, "model"], "flat", "plans[1].prices[0].model"),
-    ([*PRICE, "model"], "graduated", "plans[1].prices[0].model"),
+    ([*PRICE, "model"], "graduated", "plans[1].prices[0].unit_amount"),
     ([*PRICE, "tiers"], [{"up_to": None, "unit_amount": "1"}], "plans[1].prices[0].tiers"),
+    (PRICE, tiered(), None),
+    (PRICE, tiered(unit_amount="1"), "plans[1].prices[0].unit_amount"),
+    (PRICE, tiered(tiers=[]), "plans[1].prices[0].tiers"),
+    (PRICE, tiered([(10, "1000"), (20, "800")]), "plans[1].prices[0].tiers[1].up_to"),
+    (PRICE, tiered([(10, "1000"), (10, "800"), (None, "1")]), "plans[1].prices[0].tiers[1].up_to"),
+    (PRICE, tiered([(10, "1000"), (None, "-1")]), "plans[1].prices[0].tiers[1].unit_amount"),
+    (PRICE, tiered([(10, "0"), (None, "0")]), "plans[1].prices[0].tiers"),
+    (PRICE, tiered([(10, "0"), (None, "0.000000000001")]), None),
     ([*PRICE, "package_size"], 10, "plans[1].prices[0].package_size"),
+    ([*PRICE, "package_size"], 0, "plans[1].prices[0].package_size"),
+    (PRICE, priced(model="package", package_size=1000), None),
+    (PRICE, priced(model="percentage", unit_amount="2.5"), None),
+    (PRICE, priced(model="percentage", unit_amount="101"), "plans[1].prices[0].unit_amount"),
+    ([*PRICE, "billing_unit"], 10, None),
+    ([*PRICE, "billing_unit"], 0, "plans[1].prices[0].billing_unit"),
+    ([*PRICE, "included"], 5, None),
+    ([*PRICE, "included"], -1, "plans[1].prices[0].included"),
+    (["add_ons", 0, "prices", 0, "included"], 5, "add_ons[0].prices[0].included"),
+    (["add_ons", 0, "prices", 0, "billing_unit"], 5, "add_ons[0].prices[0].billing_unit"),
+    ([*PRICE, "minimum"], "100000", None),
+    ([*PRICE, "minimum"], "0", "plans[1].prices[0].minimum"),
+    ([*PRICE, "minimum"], "1,000", "plans[1].prices[0].minimum"),
     ([*PRICE, "meter"], "calls", "plans[1].prices[0].meter"),
     ([*PRICE, "unit_amount"], None, "plans[1].prices[0].unit_amount"),
     ([*PRICE, "unit_amount"], "29,00", "plans[1].prices[0].unit_amount"),
@@ -174,9 +204,23 @@ def test_all_breaches_come_at_once(document):
     assert "3 rules" in caught.value.message
 
 
-def test_what_is_not_sold_yet_is_said_to_be_so(document):
-    (problem,) = problems_in(put(document, [*PRICE, "model"], "volume"))
-    assert problem.message == "not sold yet: the model volume"
+def test_metered_prices_are_said_not_to_be_sold_yet(document):
+    (problem,) = problems_in(put(document, [*PRICE, "meter"], "calls"))
+    assert problem.message == "not sold yet: metered prices"
+
+
+def test_every_model_is_written_back_as_it_was_read(document):
+    prices = [
+        tiered(included=5, billing_unit=10, minimum="5000"),
+        tiered(model="volume", interval="year"),
+        priced(model="package", package_size=1000, currency="JPY"),
+        priced(model="percentage", unit_amount="2.5", currency="EUR"),
+    ]
+    catalog = read_catalog(put(document, ["plans", 1, "prices"], prices), version=1)
+    assert build_catalog(cast(CatalogDocument, write_catalog(catalog)), version=1) == catalog
+    first = catalog.plan("pro").prices[0]
+    assert (first.minimum, first.rate.included, first.rate.billing_unit) == ("5000", 5, 10)
+    assert [tier.up_to for tier in first.rate.tiers] == [10, None]
 
 
 def test_a_catalog_shows_something(document):

@@ -21,7 +21,7 @@ MONEY_CODE = [
     for path in sorted((ROOT / "chalicelib" / folder).rglob("*.py"))
 ]
 POWERS = {10, 100, 1_000, 10_000}
-PER_CENT = ("(twelve - _amount(yearly)) * 100 / twelve", "(100 - self.reserve_percent) // 100")
+PER_CENT = ("(twelve - yearly.amount_for(1)) * 100 / twelve", "(100 - self.reserve_percent) // 100")
 """Shares, not amounts."""
 
 

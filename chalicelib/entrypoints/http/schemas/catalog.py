@@ -43,18 +43,32 @@ class Tier(Schema):
 
 
 class PriceSchema(Schema):
-    """One interval in one currency. Sold today: `flat` and `per_unit`; the rest has its place already."""
+    """What one interval costs in one currency.
+
+    `flat`: the amount, whatever the quantity. `per_unit`: of each unit. `package`: of each begun package. `percentage`:
+    per cent of a quantity that is in minor units. `graduated`: each unit at its tier's price. `volume`: all at the
+    price of the tier that the quantity reaches. Metered prices are not sold yet.
+    """
 
     id: Name | None = Field(default=None, description="`<plan>_<interval>_<currency>` if left out.")
     interval: IntervalUnit
     interval_count: int = Field(default=1, description="3 with `month` is a quarter.")
     currency: CurrencyCode
     model: PricingModel
-    unit_amount: UnitAmount | None = None
-    tiers: list[Tier] = Field(default=[], max_length=100)
-    package_size: int = 1
-    billing_unit: int = 1
-    included: int = 0
+    unit_amount: UnitAmount | None = Field(
+        default=None, description="With `percentage` the per cent, such as 2.5."
+    )
+    tiers: list[Tier] = Field(
+        default=[],
+        max_length=100,
+        description="For `graduated` and `volume`, ascending; the last without an end.",
+    )
+    package_size: int = Field(default=1, description="Units in a package.")
+    billing_unit: int = Field(default=1, description="The quantity is rounded up to whole ones first.")
+    included: int = Field(default=0, description="Units that cost nothing; they come off first.")
+    minimum: UnitAmount | None = Field(
+        default=None, description="A commitment for a full period: a second line bills what is missing to it."
+    )
     meter: Name | None = None
 
 
@@ -76,7 +90,9 @@ class DunningSchema(Schema):
     )
     quiet_from: int = Field(default=0, description="Hour from which nothing is tried; the customer's zone.")
     quiet_until: int = 0
-    grace_days: int | None = Field(default=None, description="Access is kept so long; null: for the whole run.")
+    grace_days: int | None = Field(
+        default=None, description="Access is kept so long; null: for the whole run."
+    )
     end: EndState = EndState.CANCEL
     free_plan: Name | None = None
     mails: list[StageMail] = Field(
@@ -134,10 +150,13 @@ class MeterSchema(Schema):
 
     id: Name
     name: str = Field(default="", max_length=100, description="Its id, if left out.")
-    event: Name | None = Field(default=None, description="Name of the events that it reads; its id, if left out.")
+    event: Name | None = Field(
+        default=None, description="Name of the events that it reads; its id, if left out."
+    )
     aggregation: Aggregation = Aggregation.SUM
     property: Name | None = Field(
-        default=None, description="The event's property that holds the value; the event's `value`, if left out."
+        default=None,
+        description="The event's property that holds the value; the event's `value`, if left out.",
     )
     filters: dict[str, list[Annotated[str, Field(max_length=100)]]] = Field(
         default={}, max_length=20, description="Only events whose property has one of these values count."
