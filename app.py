@@ -22,6 +22,7 @@ from chalicelib.entrypoints.http import (
     payment_methods,
     payments,
     plans,
+    reports,
     signup,
     subscriptions,
     usage,
@@ -60,6 +61,7 @@ app.register_blueprint(confirmation_pages.bp)
 app.register_blueprint(webhooks.bp)
 app.register_blueprint(events.bp)
 app.register_blueprint(books.bp)
+app.register_blueprint(reports.bp)
 app.register_blueprint(tick.bp)
 app.register_blueprint(due.bp)
 app.register_blueprint(notices.bp)

@@ -19,8 +19,6 @@ from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import Attempt, AttemptStatus, ChargeResult, Instants, Outcome
 from chalicelib.domain.subscription import Item, ItemKind, Subscription
 
-_SETBACKS = (Outcome.DECLINED, Outcome.REQUIRES_ACTION)
-
 
 def collect(ctx: Context, invoice: Invoice, subscription: Subscription) -> Invoice:
     """Charge the invoice's open attempt and settle its outcome; answers the invoice as it stands after.
@@ -76,7 +74,7 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
             return current
         if late_money.is_late(current, result):
             return _give_back(ctx, current, result)
-        waiting = _waiting(ctx, owner, current) if result.outcome in _SETBACKS else ()
+        waiting = _waiting(ctx, owner, current) if result.outcome in collection.SETBACKS else ()
         decision = collection.settle(
             current, owner, result, at=instants(ctx), waiting=waiting, rules=_rules(ctx, owner, result)
         )
@@ -225,7 +223,7 @@ def _waiting(ctx: Context, subscription: Subscription, invoice: Invoice) -> tupl
 
 def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Rules:
     """The dunning rules of the catalog version that was bought; only what was not paid asks for them."""
-    if result.outcome not in _SETBACKS:
+    if result.outcome not in collection.SETBACKS:
         return Rules()
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     run = subscription.dunning

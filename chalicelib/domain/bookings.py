@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.domain.billing import invoice_data
+from chalicelib.domain.fall_behind import setback_data
 from chalicelib.domain.invoice import Invoice, payment_id
 from chalicelib.domain.journal import Fact, LedgerAccount, Posting
 from chalicelib.domain.payment import (
@@ -93,6 +94,7 @@ def _setback(
         "attempt": attempt.number,
         "decline_code": decline.code,
         "decline_kind": str(decline.kind),
+        **setback_data(invoice, attempt.number),
     }
     if next_attempt_at is not None:
         data["next_attempt_at"] = next_attempt_at.isoformat()

@@ -19,6 +19,7 @@ from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.dunning_mail import addressed, to_confirm
 from chalicelib.domain.errors import InvalidStateError
+from chalicelib.domain.fall_behind import fallen_behind
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, attempt_key
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import activated
@@ -36,6 +37,7 @@ from chalicelib.domain.pending import with_latest
 from chalicelib.domain.subscription import Subscription
 from chalicelib.domain.write_off import written_off
 
+SETBACKS = (Outcome.DECLINED, Outcome.REQUIRES_ACTION)
 NO_METHOD = Decline(
     kind=DeclineKind.SOFT, code="no_payment_method", message="There is no payment method on file."
 )
@@ -93,6 +95,8 @@ def settle(
     attempt = invoice.attempt
     if attempt is None or not attempt.is_open or invoice.status is not InvoiceStatus.OPEN:
         return None
+    if result.outcome in SETBACKS:
+        invoice = fallen_behind(invoice, subscription, result, policy=rules.policy_name, now=at.business)
     match result.outcome:
         case Outcome.SUCCEEDED:
             return _paid(invoice, subscription, attempt, result, at)

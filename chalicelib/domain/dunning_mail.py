@@ -108,7 +108,8 @@ def _held(
     at = policy.awake(now, subscription.zone)
     if at <= now:
         return replace(subscription, letter=None), fact
-    held = HeldLetter(at=at, type=fact.type, data={**fact.data, "happened_at": now.isoformat()})
+    about = {name: value for name, value in fact.data.items() if name != "dunning"}  # that counts once
+    held = HeldLetter(at=at, type=fact.type, data={**about, "happened_at": now.isoformat()})
     return replace(subscription, letter=held), replace(fact, data={**fact.data, "mail_at": at.isoformat()})
 
 

@@ -13,6 +13,7 @@ from chalicelib.domain.catalog import Plan, TrialEnd
 from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import Account, CollectionMethod, Terms
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.fall_behind import queued_behind
 from chalicelib.domain.invoice import InvoiceStatus, cycle_cause
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import (
@@ -199,6 +200,7 @@ def bill_period(
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if invoice.status is InvoiceStatus.OPEN and automatic:
         if subscription.dunning is not None:
+            invoice, extra = queued_behind(invoice, subscription.dunning, extra, at.business)
             subscription = dunning.queued(subscription, invoice.id)
         elif not hosted:
             begin = begin_attempt if first else holding.begin_automatic
