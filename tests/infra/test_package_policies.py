@@ -26,6 +26,7 @@ from chalicelib import composition
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application.clock import start_advance
 from chalicelib.application.environments import open_environment
+from chalicelib.application.ports import Letter
 from chalicelib.application.records import environment_key
 from chalicelib.domain.environment import LIVE, advanced
 from chalicelib.domain.journal import JournalEntry
@@ -199,6 +200,8 @@ def run_everything(cloud: Cloud) -> None:
     with cloud.function("project_journal"):
         assert projector.project_journal(event, Context("project_journal", 60)) == {"batchItemFailures": []}
     cloud.consume("send_mail", mailer.send_mail, "MailQueue")
+    cloud.root.queues.mail([a_letter_with_a_link(live, customers[0])])
+    cloud.consume("send_mail", mailer.send_mail, "MailQueue")
 
     used = UsageEvent(
         id="evt", customer_id=customers[0], name="api_calls", at=live.machine, recorded_at=live.machine
@@ -212,6 +215,13 @@ def run_everything(cloud: Cloud) -> None:
     assert told
     cloud.root.queues.notices(told)
     cloud.consume("apply_notices", notices.apply_notices, "WebhookQueue")
+
+
+def a_letter_with_a_link(world: World, customer: str) -> Letter:
+    """It asks to confirm a payment; that has been made meanwhile, so it is not sent."""
+    (invoice, *_) = world.invoices(customer)
+    data = {"invoice": invoice.id, "attempt": 1, "happened_at": invoice.issued_at.isoformat()}
+    return Letter(id="evt_link", env=LIVE, customer_id=customer, template="payment_confirm", data=data)
 
 
 def use_the_api(cloud: Cloud) -> None:

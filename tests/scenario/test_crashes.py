@@ -58,6 +58,7 @@ class _Watched:
             "ensure_customer",
             "attach_method",
             "cancel_charge",
+            "confirm_charge",
             "disputes",
         ):
             return found
