@@ -8,6 +8,7 @@ from chalicelib.entrypoints.http import (
     checkout,
     clock,
     customers,
+    disputes,
     docs,
     dunning,
     edge,
@@ -48,6 +49,7 @@ app.register_blueprint(payment_methods.bp)
 app.register_blueprint(subscriptions.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(payments.bp)
+app.register_blueprint(disputes.bp)
 app.register_blueprint(clock.bp)
 app.register_blueprint(entitlements.bp)
 app.register_blueprint(usage.bp)

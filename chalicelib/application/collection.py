@@ -227,7 +227,7 @@ def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Ru
         return Rules()
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     run = subscription.dunning
-    name, policy = (run.policy_name, run.policy) if run else _policy(ctx, subscription, catalog)
+    name, policy = (run.policy_name, run.policy) if run else policy_of(ctx, subscription, catalog)
     free = None
     if policy.end is EndState.FREE_PLAN and policy.free_plan is not None:
         plan = catalog.plan(policy.free_plan)
@@ -235,8 +235,10 @@ def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Ru
     return Rules(policy=policy, policy_name=name, free=free)
 
 
-def _policy(ctx: Context, subscription: Subscription, catalog: Catalog) -> tuple[str, DunningPolicy]:
-    """The customer's segment is looked up only where the catalog has policies for segments."""
+def policy_of(ctx: Context, subscription: Subscription, catalog: Catalog) -> tuple[str, DunningPolicy]:
+    """The name of the dunning policy, and the policy. The customer's segment is looked up only where the catalog has
+    policies for segments.
+    """
     segment = ""
     if catalog.dunning_by_segment:
         customer = ctx.store.get(customer_key(ctx.env, subscription.customer_id))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from chalicelib.application import decisions, payment_notices, reports
+from chalicelib.application import collection, decisions, payment_notices, reports
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import ProcessorNotice
+from chalicelib.application.ports import Page, ProcessorNotice
 from chalicelib.application.records import account_key, child_key
 from chalicelib.domain import disputing, ids
 from chalicelib.domain.dispute import Dispute
-from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.errors import NotFoundError, ValidationError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.payment import Payment
+from chalicelib.domain.subscription import Subscription
 
 
 def apply_notice(ctx: Context, notice: ProcessorNotice) -> None:
@@ -32,8 +34,10 @@ def apply_notice(ctx: Context, notice: ProcessorNotice) -> None:
     deciding(lambda: _bring_in_line(ctx, notice))
 
 
-def list_disputes(ctx: Context, customer_id: str) -> list[tuple[Payment, Dispute]]:
-    """A customer's disputes with the payments that they are about, newest first. One Query over the invoices."""
+def list_disputes(ctx: Context, customer_id: str, *, limit: int, cursor: str | None = None) -> Page:
+    """A customer's disputes as (payment, dispute), newest first; `cursor` is the last one's reference. One Query
+    over the customer's invoices.
+    """
     if ctx.store.get(account_key(ctx.env, ids.require("cus", customer_id))) is None:
         raise NotFoundError("no such customer", id=customer_id)
     found = [
@@ -42,7 +46,10 @@ def list_disputes(ctx: Context, customer_id: str) -> list[tuple[Payment, Dispute
         for payment in invoice.payments
         for dispute in payment.disputes
     ]
-    return sorted(found, key=lambda each: (each[1].opened_at, each[1].state.reference), reverse=True)
+    found.sort(key=lambda each: (each[1].opened_at, each[1].state.reference), reverse=True)
+    start = _after(found, cursor)
+    page = tuple(found[start : start + limit])
+    return Page(page, page[-1][1].state.reference if len(found) > start + limit else None)
 
 
 def _bring_in_line(ctx: Context, notice: ProcessorNotice) -> None:
@@ -58,10 +65,32 @@ def _bring_in_line(ctx: Context, notice: ProcessorNotice) -> None:
         invoices = ctx.store.children(Invoice, ctx.env, notice.customer_id)
         others = [each for each in invoices if each.id != invoice.id]
         waiting = disputing.Waiting(invoices=others, subscriptions=standing.subscriptions)
+    suspends = () if account.disputes else _without_access(ctx, standing.subscriptions)
     states = ctx.gateway.disputes(notice.reference)
-    decision = disputing.brought_in_line(invoice, payment, account, states, waiting, ctx.now)
+    decision = disputing.brought_in_line(
+        invoice, payment, account, states, waiting, ctx.now, suspends=suspends
+    )
     if decision is not None:
         decisions.commit(ctx, notice.customer_id, decision)
+
+
+def _after(found: Sequence[tuple[Payment, Dispute]], cursor: str | None) -> int:
+    references = [dispute.state.reference for _, dispute in found]
+    if cursor is not None and cursor not in references:
+        raise ValidationError(
+            "this is not a cursor of ours", field="cursor", fix="send next_cursor as it came"
+        )
+    return references.index(cursor) + 1 if cursor is not None else 0
+
+
+def _without_access(ctx: Context, subscriptions: Sequence[Subscription]) -> tuple[str, ...]:
+    """Those whose policy takes access away while a dispute is open."""
+    named = []
+    for each in subscriptions:
+        catalog = ctx.catalogs.version(ctx.env, each.catalog_version)
+        if each.is_running and not collection.policy_of(ctx, each, catalog)[1].access_while_disputed:
+            named.append(each.id)
+    return tuple(named)
 
 
 def _paid_with(ctx: Context, notice: ProcessorNotice) -> tuple[Invoice, Payment] | None:

@@ -20,4 +20,5 @@ def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
         lambda version: ctx.catalogs.version(ctx.env, version),
         ctx.now,
         standing.usage,
+        standing.account.suspended,
     )

@@ -128,7 +128,8 @@ class Account:
     """The money side of a customer: one small item that every invoice passes through.
 
     `invoices` counts the invoice numbers taken, which is what makes them gapless per customer. `disputes` names the
-    open disputes of the customer's payments: while there is one, nothing is charged automatically.
+    open disputes of the customer's payments: while there is one, nothing is charged automatically, and the
+    subscriptions named by `suspended` give no access.
     """
 
     customer_id: str
@@ -138,6 +139,7 @@ class Account:
     payment_method: PaymentMethod | None = None
     trial_used: bool = False
     disputes: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
     version: int = 0
 
 

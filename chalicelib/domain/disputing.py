@@ -40,12 +40,15 @@ def brought_in_line(
     states: Sequence[DisputeState],
     waiting: Waiting,
     now: datetime,
+    *,
+    suspends: Sequence[str] = (),
 ) -> Decision | None:
     """Everything that follows from what the processor says of a payment's disputes; None when it is known.
 
-    Opened: the account holds automatic charging back. Closed (the customer's last): what waited is due now. Lost:
-    the invoice is uncollectible, what was kept of it stays paid. A state that contradicts an earlier one (an
-    inquiry that became a dispute, a lost one that was won on appeal) is applied like any other.
+    Opened: the account holds automatic charging back, and access to the subscriptions that `suspends` names. Closed
+    (the customer's last): what waited is due now. Lost: the invoice is uncollectible, what was kept of it stays
+    paid. A state that contradicts an earlier one (an inquiry that became a dispute, a lost one that was won on
+    appeal) is applied like any other.
     """
     known = {each.state.reference: each for each in payment.disputes}
     disputes = {**known, **{each.reference: _noted(known.get(each.reference), each, now) for each in states}}
@@ -54,7 +57,7 @@ def brought_in_line(
         return None
     _require_currency(invoice, after.disputes)
     adjusted = _adjusted(invoice, payment, after, now)
-    held = _held(account, after)
+    held = _held(account, after, tuple(suspends))
     freed = waiting if account.disputes and not held.disputes else Waiting()
     return Decision(
         cause=f"dispute:{payment.id}:{invoice.version}",
@@ -99,11 +102,14 @@ def _lost(payment: Payment) -> int:
     return min(paid, sum(each.lost for each in payment.disputes))
 
 
-def _held(account: Account, payment: Payment) -> Account:
+def _held(account: Account, payment: Payment, suspends: tuple[str, ...]) -> Account:
+    """The policy counts that is in force when the first dispute opens; the last one's end gives everything back."""
     of_this = {each.state.reference for each in payment.disputes}
     others = [reference for reference in account.disputes if reference not in of_this]
     still = [each.state.reference for each in payment.disputes if each.is_open]
-    return replace(account, disputes=(*others, *still))
+    disputes = (*others, *still)
+    suspended = account.suspended if account.disputes else suspends
+    return replace(account, disputes=disputes, suspended=suspended if disputes else ())
 
 
 def _released(waiting: Waiting, now: datetime) -> tuple[Invoice | Subscription, ...]:

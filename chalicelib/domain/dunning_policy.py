@@ -48,6 +48,7 @@ class DunningPolicy:
 
     `mails`: the letter after each failed attempt but the last, in the order of `days`; empty for a reminder after
     each. `end_mail`: whether the end is written about; `grace_mail`: whether the end of the grace is.
+    `access_while_disputed`: whether a customer who disputes a payment keeps what they have until that is decided.
     """
 
     days: tuple[int, ...] = (0, 2, 7, 14, 21)
@@ -60,6 +61,7 @@ class DunningPolicy:
     mails: tuple[StageMail, ...] = ()
     end_mail: bool = True
     grace_mail: bool = False
+    access_while_disputed: bool = True
 
     @property
     def last_step(self) -> int:

@@ -83,18 +83,21 @@ def entitlements(
     catalog_of: Callable[[int], Catalog],
     now: datetime,
     usage: Sequence[Usage] = (),
+    suspended: Sequence[str] = (),
 ) -> Entitlements:
     """Merge what each entitled subscription grants at `now`; `catalog_of` answers an immutable catalog version.
 
     A cancellation takes effect at its instant, however late the job that writes it down; a renewal or the end of
     a trial that is late takes nothing away. One in arrears grants until its grace is over; paying restores it at
-    the same instant.
+    the same instant. What is `suspended` grants nothing.
     """
     owned = sorted(subscriptions, key=lambda subscription: _BEST_FIRST.index(subscription.status))
     grants = [
         _grant(subscription, catalog_of(subscription.catalog_version), now, usage)
         for subscription in owned
-        if subscription.status in ENTITLED and not _is_over(subscription, now)
+        if subscription.status in ENTITLED
+        and not _is_over(subscription, now)
+        and subscription.id not in suspended
     ]
     best = max(grants, key=lambda grant: grant.rank, default=None)
     ends = [grant.until for grant in grants]

@@ -92,12 +92,21 @@ class TestPayments:
             "credited": 600,
             "refunded": 0,
             "payment_method": None,
+            "disputes": [],
         }
         assert billing.ok("GET", f"/v1/payments/{recorded.json['id']}") == recorded.json
         paid = billing.ok("GET", f"/v1/invoices/{invoice['id']}")
         assert (paid["status"], paid["payments"]) == (
             "paid",
-            [{"id": recorded.json["id"], "amount": 1900, "at": "2027-03-01T09:30:00Z", "kind": "transfer"}],
+            [
+                {
+                    "id": recorded.json["id"],
+                    "amount": 1900,
+                    "at": "2027-03-01T09:30:00Z",
+                    "kind": "transfer",
+                    "disputes": [],
+                }
+            ],
         )
         billing.advance("P1M")
         assert billing.invoices(customer)[0]["credit_applied"] == 600

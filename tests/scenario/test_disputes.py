@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import permutations
 from math import factorial
 from typing import Any
 
 import pytest
 
+from chalicelib.adapters.catalogs import CachedCatalogs
 from chalicelib.application.collection import collect_due
 from chalicelib.application.disputes import list_disputes
 from chalicelib.application.dunning import retry_now
+from chalicelib.application.entitlements import get_entitlements
 from chalicelib.application.invoices import pay_invoice
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.ports import ProcessorNotice
+from chalicelib.application.records import catalog_key
 from chalicelib.application.renewals import renew_subscription
+from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import CurrencyMismatchError
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.subscription import Subscription
@@ -59,6 +64,14 @@ def opened(world: World, **options: Any) -> tuple[Subscription, str]:
     return sub, dispute
 
 
+def publish_policy(world: World, policy: DunningPolicy) -> None:
+    """Version 1 of the catalog with this policy, as if it had been published so."""
+    catalog = replace(world.parts.catalogs.version(world.env, 1), dunning=policy)
+    world.parts.store.commit(world.env, delete=[catalog_key(world.env, 1)])
+    world.parts.store.commit(world.env, catalog)
+    world.parts.catalogs = CachedCatalogs(world.parts.store)
+
+
 def test_what_is_withdrawn_is_owed_again_and_the_fee_is_booked() -> None:
     world = a_world()
     sub, reference = paid(world)
@@ -75,7 +88,7 @@ def test_what_is_withdrawn_is_owed_again_and_the_fee_is_booked() -> None:
     }
     assert world.ledger() == {**before, **moved}
     assert world.account(sub.customer_id).disputes == (dispute,)
-    ((payment, found),) = list_disputes(world.ctx(), sub.customer_id)
+    ((payment, found),) = list_disputes(world.ctx(), sub.customer_id, limit=5).records
     assert (payment.id, payment.contested) == (invoice.payments[0].id, total)
     assert found.state.evidence_due_at is not None
     assert found.opened_at == world.now
@@ -455,3 +468,27 @@ def test_the_log_replayed_twice_in_any_order_changes_nothing(seed: int) -> None:
     random.Random(seed).shuffle(replay)
     assert Jobs(world).apply_notices(replay) == []
     assert world.parts.store.committed == before
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "taken away"])
+def test_access_follows_the_policy_and_comes_back_with_the_decision(keeps: bool) -> None:
+    world = a_world()
+    publish_policy(world, DunningPolicy(access_while_disputed=keeps))
+    sub, reference = paid(world)
+    before = get_entitlements(world.ctx(), sub.customer_id)
+    assert before.active
+    dispute = world.parts.gateway.dispute_opens(reference, inquiry=True)
+    tell(world)
+    assert get_entitlements(world.ctx(), sub.customer_id).active
+    world.parts.gateway.dispute_escalates(dispute)
+    tell(world)
+    assert get_entitlements(world.ctx(), sub.customer_id).active is keeps
+    publish_policy(world, DunningPolicy(access_while_disputed=not keeps))
+    second = world.parts.gateway.dispute_opens(reference, 100)
+    tell(world)
+    assert get_entitlements(world.ctx(), sub.customer_id).active is keeps
+    for each in (dispute, second):
+        assert get_entitlements(world.ctx(), sub.customer_id).active is keeps
+        world.parts.gateway.dispute_closes(each, won=True)
+        tell(world)
+    assert get_entitlements(world.ctx(), sub.customer_id) == before

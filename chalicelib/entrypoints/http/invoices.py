@@ -26,6 +26,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.invoice import DiscountShare, Invoice, InvoiceStatus, Line, Reversal
 from chalicelib.domain.payment import Attempt
+from chalicelib.entrypoints.http.disputes import dispute_views
 from chalicelib.entrypoints.http.explanation_view import explanation_view
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import payment
@@ -179,7 +180,13 @@ def invoice_view(ctx: Context, invoice: Invoice) -> InvoiceView:
         attempts=[_attempt(attempt) for attempt in invoice.attempts],
         confirmation_url=confirmation.link_of(ctx, invoice),
         payments=[
-            InvoicePaymentView(id=payment.id, amount=payment.amount, at=payment.at, kind=payment.kind)
+            InvoicePaymentView(
+                id=payment.id,
+                amount=payment.amount,
+                at=payment.at,
+                kind=payment.kind,
+                disputes=dispute_views(payment),
+            )
             for payment in invoice.payments
         ],
         paid_at=invoice.paid_at,

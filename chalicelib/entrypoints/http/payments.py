@@ -13,6 +13,7 @@ from chalicelib.domain.errors import (
     ValidationError,
 )
 from chalicelib.domain.payment import Allocation, Payment
+from chalicelib.entrypoints.http.disputes import dispute_views
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.schemas.payments import (
     AllocationView,
@@ -100,4 +101,5 @@ def payment_view(payment: Payment) -> PaymentView:
         credited=payment.credited,
         refunded=payment.refunded,
         payment_method=PaidWithView(id=method.id, brand=method.brand, last4=method.last4) if method else None,
+        disputes=dispute_views(payment),
     )

@@ -104,6 +104,9 @@ class DunningSchema(Schema):
     )
     end_mail: bool = Field(default=True, description="Whether the end of the run is written about.")
     grace_mail: bool = Field(default=False, description="Whether the end of the grace is written about.")
+    access_while_disputed: bool = Field(
+        default=True, description="Whether who disputes a payment keeps access until that is decided."
+    )
 
 
 class ProductSchema(Schema):

@@ -11,6 +11,7 @@ from chalicelib.domain.invoice import CauseKind, InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus, DeclineKind
 from chalicelib.domain.proration import Granularity
 from chalicelib.entrypoints.http.kit import Schema, View
+from chalicelib.entrypoints.http.schemas.disputes import PaymentDisputeView
 from chalicelib.entrypoints.http.schemas.subscriptions import CollectionView, Id, PeriodView
 
 
@@ -115,6 +116,7 @@ class InvoicePaymentView(View):
     amount: int
     at: datetime
     kind: str
+    disputes: list[PaymentDisputeView]
 
 
 class InvoiceView(View):

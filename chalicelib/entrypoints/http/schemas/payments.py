@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chalicelib.entrypoints.http.kit import Schema, View
+from chalicelib.entrypoints.http.schemas.disputes import PaymentDisputeView
 from chalicelib.entrypoints.http.schemas.subscriptions import Currency, Id
 
 Amount = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
@@ -70,6 +71,7 @@ class PaymentView(View):
     credited: int = Field(description="Paid over: became account credit.")
     refunded: int
     payment_method: PaidWithView | None
+    disputes: list[PaymentDisputeView]
 
 
 class PaymentPage(View):
