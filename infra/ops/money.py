@@ -56,15 +56,21 @@ class Ledger:
     def _pairs(
         self, chart: Chart, booked: Counter[LedgerAccount], currency: str
     ) -> Iterator[tuple[str, int, int]]:
-        of = [invoice for invoice in chart.of(Invoice) if invoice.currency == currency]
+        invoices = chart.of(Invoice)
+        of = [invoice for invoice in invoices if invoice.currency == currency]
         by_hand = [payment for payment in chart.of(Payment) if payment.currency == currency]
         own = {payment.id for payment in by_hand}
         collected = [payment for invoice in of for payment in invoice.payments if payment.id not in own]
+        disputes = [each for invoice in invoices for payment in invoice.payments for each in payment.disputes]
+        withdrawn = sum(each.state.withdrawn for each in disputes if each.state.currency == currency)
+        lost = sum(each.lost for each in disputes if each.state.currency == currency)
+        fees = sum(each.state.fee for each in disputes if each.state.fee_currency == currency)
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
         credits_ = chart.account.credits if chart.account else ()
         yield "debit and credit", sum(booked.values()), 0
-        yield "cash booked and money received", booked[LedgerAccount.CASH], _net((*collected, *by_hand))
-        yield "receivable booked and invoices open", booked[LedgerAccount.RECEIVABLE], open_
+        received = _net((*collected, *by_hand)) - withdrawn - fees
+        yield "cash booked and money received", booked[LedgerAccount.CASH], received
+        yield "receivable booked and what is open", booked[LedgerAccount.RECEIVABLE], open_ + withdrawn - lost
         yield (
             "credit booked and credit of the account",
             -booked[LedgerAccount.CUSTOMER_CREDIT],
@@ -90,9 +96,7 @@ class Invoices:
             text = f"{chart.id}: invoices are numbered {numbers}, the account has counted {counted}"
             yield Finding(text=text, what_to_do="ask who wrote to the table; numbers are never given twice")
         for invoice in invoices:
-            paid = sum(
-                part.amount for each in invoice.payments for part in each.allocations if part.invoice_id == invoice.id
-            )  # fmt: skip
+            paid = sum(_kept(payment, invoice.id) for payment in invoice.payments)
             if invoice.amount_paid != paid:
                 text = f"{invoice.id} says that {invoice.amount_paid} was paid, its payments say {paid}"
                 yield Finding(text=text, what_to_do=LOOK)
@@ -186,6 +190,12 @@ def _twice(invoices: list[Invoice]) -> Iterator[Finding]:
         if times > 1:
             text = f"{subscription} has {times} invoices for the period from {start.isoformat()}"
             yield Finding(text=text, what_to_do="void or refund all but one")
+
+
+def _kept(payment: Payment, invoice_id: str) -> int:
+    """What pays the invoice still: all of it but what a bank has taken back for good."""
+    allocated = sum(part.amount for part in payment.allocations if part.invoice_id == invoice_id)
+    return allocated - min(allocated, sum(dispute.lost for dispute in payment.disputes))
 
 
 def _net(payments: Iterable[Payment]) -> int:

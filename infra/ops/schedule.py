@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.application import clock
@@ -11,7 +10,7 @@ from chalicelib.application.ports import DueRow
 from chalicelib.application.records import due_entry, key_of
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
 from chalicelib.domain.environment import shard_count
-from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus
 from chalicelib.domain.schedule import DueKind, next_due
 from infra.ops.chart import Chart, Finding, Patient, scheduled
@@ -22,6 +21,7 @@ LATE = timedelta(hours=2)
 NO_OUTCOME = timedelta(hours=1)
 PROCESSING = timedelta(days=14)
 """A bank debit takes days."""
+_AT_THE_PROCESSOR = (AttemptStatus.IN_FLIGHT, AttemptStatus.PROCESSING)
 EVER = timedelta(days=36_500)
 MOST = 5_000_000
 
@@ -118,8 +118,13 @@ class Stuck:
         return f"{self._open} attempts and pages are open, none for too long"
 
     def _attempt(self, invoice: Invoice) -> Iterator[Finding]:
+        """An invoice that is void waits for nothing: money that still comes for it goes back by itself."""
         attempt = invoice.attempt
-        if attempt is None or not attempt.is_open:
+        if (
+            invoice.status is not InvoiceStatus.OPEN
+            or attempt is None
+            or attempt.status not in _AT_THE_PROCESSOR
+        ):
             return
         self._open += 1
         patience = PROCESSING if attempt.status is AttemptStatus.PROCESSING else NO_OUTCOME
@@ -137,5 +142,5 @@ class Stuck:
         yield Finding(
             text=f"{text}, and nothing will look it up",
             what_to_do="make doctor REPAIR=1 asks the worker to",
-            repair=lambda: enqueue(self._patient, replace(row), invoice.id),
+            repair=lambda: enqueue(self._patient, row, invoice.id),
         )

@@ -13,8 +13,9 @@ from chalicelib.application import books
 from chalicelib.application.clock import start_advance
 from chalicelib.application.feed import read_events
 from chalicelib.application.records import LAYOUTS, key_of
-from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.payment import AttemptStatus
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Subscription
 from infra.ops.chart import Patient, scheduled
@@ -262,9 +263,9 @@ def test_invoice_numbers_with_a_gap(ward: Ward) -> None:
 def test_an_attempt_that_nobody_will_look_up(ward: Ward) -> None:
     invoice = ward.invoice()
     hanging = replace(
-        invoice.attempts[-1], status="in_flight", written_at=ward.world.machine - timedelta(days=2)
+        invoice.attempts[-1], status=AttemptStatus.IN_FLIGHT, written_at=ward.world.machine - timedelta(days=2)
     )
-    ward.world.edit(invoice, attempts=(*invoice.attempts[:-1], hanging), collect_at=None)
+    ward.world.edit(invoice, status=InvoiceStatus.OPEN, attempts=(*invoice.attempts[:-1], hanging), collect_at=None)
     (text,) = ward.findings()["stuck"]
     assert text.startswith(f"{invoice.id} attempt 1 has no outcome since")
     assert text.endswith("nothing will look it up")
