@@ -21,7 +21,6 @@ class Settings(BaseSettings):
     billing_table: str = ""
     ops_table: str = ""
     usage_table: str = ""
-    usage_table: str = ""
     due_queue_url: str = ""
     webhook_queue_url: str = ""
     mail_queue_url: str = ""
