@@ -70,16 +70,15 @@ class Writer:
         return f"{self._number(line.numerator)} ÷ {self._number(line.denominator)} × "
 
     def _billed(self, line: Line) -> str:
-        return " + ".join(self._step(step, line.model) for step in line.steps)
+        return " + ".join(self._step(step, line) for step in line.steps)
 
-    def _step(self, step: RatedStep, model: str) -> str:
+    def _step(self, step: RatedStep, line: Line) -> str:
         if step.per != 1:
             return f"{step.unit_amount} % × {self.money(step.quantity)}"
         price = self.money(step.unit_amount)
-        if model == PricingModel.PACKAGE:
-            price = (
-                f"{self._number(step.quantity)} {'package' if step.quantity == 1 else 'packages'} × {price}"
-            )
+        if line.model == PricingModel.PACKAGE:
+            packages = "package" if step.quantity == 1 else "packages"
+            price = f"{self._number(step.quantity)} {packages} of {self._number(line.package_size)} × {price}"
         elif step.quantity != 1 or step.up_to is not None:
             price = f"{self._number(step.quantity)} × {price}"
         return price if step.flat_amount == _NOTHING else f"{price} + {self.money(step.flat_amount)}"

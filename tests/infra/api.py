@@ -40,9 +40,9 @@ class Answer:
 class Api:
     """`api("GET", "/v1/…")` asks with the sandbox's secret key. `now` moves on by a second per request."""
 
-    def __init__(self, store: Any, client: Client) -> None:
+    def __init__(self, store: Any, client: Client, now: datetime = NOW) -> None:
         self.store = store
-        self.now = NOW
+        self.now = now
         self._client = client
         self._keys = count()
         ops = MemoryOps()
@@ -100,9 +100,9 @@ class Api:
 
 
 @contextmanager
-def api_on(store: Any = None) -> Iterator[Api]:
+def api_on(store: Any = None, now: datetime = NOW) -> Iterator[Api]:
     """The application on `store` (in memory if None) for the length of the block."""
     with Client(app) as client:
-        api = Api(store or MemoryStore(), client)
+        api = Api(store or MemoryStore(), client, now)
         with composition.use(api.services):
             yield api

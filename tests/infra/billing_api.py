@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from chalicelib.adapters.memory.fakes import MemoryQueues
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application.catalog import publish_default
 from chalicelib.settings import Settings
-from tests.infra.api import Answer, Api, api_on
+from tests.infra.api import NOW, Answer, Api, api_on
 
 MISSING = {prefix: f"{prefix}_{'0' * 42}" for prefix in ("sub", "inv", "adv")} | {"cus": f"cus_{'0' * 26}"}
 
@@ -70,7 +71,8 @@ class Billing:
 
 
 @contextmanager
-def billing_on() -> Iterator[Billing]:
-    with api_on() as api:
+def billing_on(now: datetime = NOW) -> Iterator[Billing]:
+    """With the sandbox's clock at `now`."""
+    with api_on(now=now) as api:
         api.services.settings = Settings(index_settle_seconds=0)  # an index in memory does not lag
         yield Billing(api)

@@ -30,6 +30,7 @@ def line(amounts, quantity=1, description="Pro", **changes):
         model=amounts.model,
         quantity=quantity,
         steps=steps,
+        package_size=amounts.package_size,
         period=AUGUST,
     )
     return replace(made, **changes)
@@ -61,9 +62,12 @@ STAIRS = ((10, "1000", "200"), (None, "500", "300"))
         ),
         (
             line(unit("500", PricingModel.PACKAGE, package_size=1000), 1500),
-            "Pro, 1–31 Aug: 2 packages × €5.00",
+            "Pro, 1–31 Aug: 2 packages of 1,000 × €5.00",
         ),
-        (line(unit("500", PricingModel.PACKAGE, package_size=10), 9), "Pro, 1–31 Aug: 1 package × €5.00"),
+        (
+            line(unit("500", PricingModel.PACKAGE, package_size=10), 9),
+            "Pro, 1–31 Aug: 1 package of 10 × €5.00",
+        ),
         (line(unit("2.5", PricingModel.PERCENTAGE), 123_400), "Pro, 1–31 Aug: 2.5 % × €1,234.00"),
         (
             line(tiers(PricingModel.GRADUATED, *STAIRS), 12),

@@ -210,6 +210,9 @@ def _line(line: Line) -> LineView:
         price=line.price_id,
         model=line.model,
         quantity=line.quantity,
+        included=line.included,
+        billing_unit=line.billing_unit,
+        package_size=line.package_size,
         steps=[
             StepView(
                 quantity=step.quantity,

@@ -9,23 +9,25 @@ from typing import Any
 from chalice.app import Blueprint
 
 from chalicelib.application.catalog import current_catalog
-from chalicelib.domain.catalog import Catalog, Plan, TrialTerms
+from chalicelib.domain.catalog import Catalog, Plan, Price, TrialTerms
 from chalicelib.domain.contact import language_tag
 from chalicelib.domain.currencies import exponent
 from chalicelib.domain.errors import NotFoundError, ValidationError
 from chalicelib.domain.price_list import Offer, P, price_list, yearly_saving
-from chalicelib.entrypoints.formatting import DEFAULT_LANGUAGE, format_amount
+from chalicelib.entrypoints.formatting import DEFAULT_LANGUAGE
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
 from chalicelib.entrypoints.http.schemas.catalog import (
     AddOnView,
     LabelView,
     OfferedPriceView,
+    OfferedTierView,
     PlansQuery,
     PlanView,
     PriceListView,
     QuotaView,
     TrialView,
 )
+from chalicelib.entrypoints.price_words import headline, notes, tiers
 
 bp = Blueprint(__name__)
 
@@ -99,6 +101,18 @@ def _plan(offer: Offer[Plan], labels: Mapping[str, str], language: str) -> PlanV
     )
 
 
+def _tiers(price: Price, language: str) -> list[OfferedTierView]:
+    return [
+        OfferedTierView(
+            up_to=tier.up_to,
+            unit_amount=tier.unit_amount,
+            flat_amount=tier.flat_amount,
+            formatted=f"{words.units}: {words.costs}",
+        )
+        for tier, words in zip(price.rate.tiers, tiers(price, language), strict=True)
+    ]
+
+
 def _trial(trial: TrialTerms) -> TrialView:
     return TrialView(
         days=trial.days,
@@ -128,8 +142,14 @@ def _product(offer: Offer[P], labels: Mapping[str, str], language: str) -> dict[
                 interval_count=price.interval.count,
                 model=price.rate.model,
                 currency=price.currency,
-                unit_amount=price.rate.unit_amount or "0",
-                formatted=format_amount(price.rate.unit_amount or "0", price.currency, language),
+                unit_amount=price.rate.unit_amount,
+                tiers=_tiers(price, language),
+                package_size=price.rate.package_size,
+                billing_unit=price.rate.billing_unit,
+                included=price.rate.included,
+                minimum=price.minimum,
+                formatted=headline(price, language),
+                notes=notes(price, language),
             )
             for price in offer.prices
         ],

@@ -13,10 +13,13 @@ from chalicelib.domain.price_list import MONTH, YEAR, Offer, P, PriceList, price
 from chalicelib.domain.pricing import PricingModel
 from chalicelib.entrypoints.formatting import DEFAULT_LANGUAGE, format_amount, format_number
 from chalicelib.entrypoints.http.plans import label_of
+from chalicelib.entrypoints.price_words import headline, notes, tiers
 
 MOST_INTERVALS = 4
 """How many the style sheet can switch between."""
 
+EACH = (PricingModel.PER_UNIT, PricingModel.GRADUATED, PricingModel.VOLUME)
+_PLAIN = {"tiers": [], "notes": ""}
 _NAMES = {"day": "Daily", "week": "Weekly", "month": "Monthly", "year": "Yearly"}
 
 
@@ -122,7 +125,7 @@ class _Shown:
                 "per": "for ever",
                 "other": "Move up whenever you are ready",
             }
-            return {**(free if plan.is_free else words), "saving": None, "href": href}
+            return {**(free if plan.is_free else words), **_PLAIN, "saving": None, "href": href}
         return {
             **self._amount(price),
             "other": self._other(offer, price),
@@ -132,21 +135,17 @@ class _Shown:
 
     def _amount(self, price: Price | None) -> dict[str, Any]:
         if price is None:
-            return {"amount": "–", "per": ""}
+            return {"amount": "–", "per": "", **_PLAIN}
         return {
-            "amount": self._format(price.rate.unit_amount or "0", price.currency),
+            "amount": headline(price, self.visit.language, short=True),
             "per": self._per(price),
+            "tiers": tiers(price, self.visit.language, short=True),
+            "notes": _sentence(notes(price, self.visit.language)),
         }
 
     def _per(self, price: Price) -> str:
         seats = {plan.id for plan in self.catalog.plans if plan.per_seat}
-        each = (
-            "per seat, "
-            if price.plan in seats
-            else "each, "
-            if price.rate.model is PricingModel.PER_UNIT
-            else ""
-        )
+        each = "per seat, " if price.plan in seats else "each, " if price.rate.model in EACH else ""
         return f"{each}per {price.interval}" if price.interval.count == 1 else f"{each}every {price.interval}"
 
     def _other(self, offer: Offer[Plan], price: Price) -> str:
@@ -154,7 +153,7 @@ class _Shown:
         other = offer.price_per(MONTH if price.interval == YEAR else YEAR)
         if other is None or other is price:
             return ""
-        return f"or {self._format(other.rate.unit_amount or '0', other.currency)} per {other.interval}"
+        return f"or {headline(other, self.visit.language, short=True)} per {other.interval}"
 
     def _format(self, amount: str, currency: str) -> str:
         return format_amount(amount, currency, self.visit.language, short=True)
@@ -179,6 +178,11 @@ def _saving(offer: Offer[Plan], price: Price) -> str | None:
     if saving is None:
         return None
     return f"· {saving} % saved" if price.interval == YEAR else f"· {saving} % less"
+
+
+def _sentence(parts: list[str]) -> str:
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _nearest(offer: Offer[P], interval: Interval) -> Price | None:

@@ -22,6 +22,7 @@ from chalicelib.domain.price_list import Offer, price_list, yearly_saving
 from chalicelib.domain.signup_rules import sales_reason
 from chalicelib.entrypoints.formatting import format_amount, format_number
 from chalicelib.entrypoints.http.plans import label_of
+from chalicelib.entrypoints.price_words import headline
 
 MOST_INTERVALS = 4
 _NAMES = {"day": "Daily", "week": "Weekly", "month": "Monthly", "year": "Yearly"}
@@ -130,7 +131,7 @@ def _choice(
     return {
         "value": interval_value(interval) if interval else "",
         "name": _name(interval),
-        "cost": shown.amount(found.rate.unit_amount or "0" if found else "0", short=True),
+        "cost": headline(found, form.language, short=True) if found else shown.amount(0, short=True),
         "per": shown.per(interval),
         "saving": yearly_saving(offer) if interval and str(interval.unit) == "year" else None,
         "chosen": chosen,

@@ -232,14 +232,29 @@ class QuotaView(LabelView):
     limit: int | None = Field(description="null is unlimited.")
 
 
+class OfferedTierView(View):
+    up_to: int | None
+    unit_amount: UnitAmount
+    flat_amount: UnitAmount
+    formatted: str = Field(description="For people.", examples=["1 – 10: €10.00 each"])
+
+
 class OfferedPriceView(View):
     id: str
     interval: IntervalUnit
     interval_count: int
     model: PricingModel
     currency: str
-    unit_amount: UnitAmount
-    formatted: str = Field(description="For people, with all digits.", examples=["€19.00"])
+    unit_amount: UnitAmount | None = Field(description="null where there are tiers.")
+    tiers: list[OfferedTierView]
+    package_size: int
+    billing_unit: int
+    included: int
+    minimum: UnitAmount | None
+    formatted: str = Field(
+        description="For people, with all digits; of tiers the least.", examples=["€19.00", "from €8.00"]
+    )
+    notes: list[str] = Field(description="What else belongs to the price, for people.")
 
 
 class ProductView(View):

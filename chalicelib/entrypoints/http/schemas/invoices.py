@@ -74,6 +74,9 @@ class LineView(View):
     price: str
     model: str
     quantity: int
+    included: int = Field(description="Units of the quantity that cost nothing; the rest is in the steps,")
+    billing_unit: int = Field(description="rounded up to whole ones of these,")
+    package_size: int = Field(description="and with `package` counted in packages of this size.")
     steps: list[StepView]
     numerator: int
     denominator: int

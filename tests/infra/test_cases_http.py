@@ -1,0 +1,217 @@
+"""The worked cases of `tests/cases.yaml` through the API: one test per case, named by its id.
+
+Each publishes the catalog that the case speaks of, subscribes a customer in a sandbox and moves its clock.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from tests.cases import expected, given
+from tests.infra.billing_api import Billing, billing_on
+
+SELLER = {"name": "Acme Ltd", "country": "IE"}
+
+
+@contextmanager
+def case_on(start: str = "2027-03-01T00:00:00+00:00"):
+    """A sandbox whose clock stands at `start`."""
+    with billing_on(now=datetime.fromisoformat(start)) as billing:
+        yield billing
+
+
+def price(model: str = "flat", amount: int | str | None = None, **terms: Any) -> dict[str, Any]:
+    """A monthly price in dollars."""
+    found = {"interval": "month", "currency": "USD", "model": model, **terms}
+    return found if amount is None else found | {"unit_amount": str(amount)}
+
+
+def tiered(model: str, tiers: list[Any], **terms: Any) -> dict[str, Any]:
+    """From (up_to, unit amount) pairs."""
+    rows = [{"up_to": up_to, "unit_amount": str(amount)} for up_to, amount in tiers]
+    return price(model, tiers=rows, **terms)
+
+
+def plan(prices: dict[str, Any] | list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    listed = prices if isinstance(prices, list) else [prices]
+    return {"id": "pro", "name": "Pro", "rank": 1, "per_seat": False, "prices": listed, **fields}
+
+
+def publish(billing: Billing, *plans: dict[str, Any], **more: Any) -> None:
+    version = billing.ok("GET", "/v1/catalog")["version"]
+    body = {"seller": SELLER, "plans": list(plans), **more}
+    currency = plans[0]["prices"][0]["currency"] if plans[0]["prices"] else "USD"
+    answer = billing(
+        "PUT", "/v1/catalog", {"default_currency": currency, **body}, headers={"If-Match": f'"{version}"'}
+    )
+    assert answer.status == 200, answer.text
+
+
+def renewed(billing: Billing, quantity: int = 1, name: str = "pro", **order: Any) -> dict[str, Any]:
+    """The renewal invoice of a new subscription, after checking that it explains itself."""
+    customer = billing.customer("pm_card_visa")
+    seats = {} if quantity == 1 else {"quantity": quantity}
+    billing.subscribe(customer, name, **seats, **order)
+    billing.advance("P1M")
+    invoice: dict[str, Any] = billing.invoices(customer)[0]
+    explained(billing, customer)
+    return invoice
+
+
+def explained(billing: Billing, customer: str) -> None:
+    for invoice in billing.invoices(customer):
+        again = billing.ok("GET", f"/v1/invoices/{invoice['id']}/explain")
+        assert again["differences"] == []
+        assert (again["total"], again["amount_due"]) == (invoice["total"], invoice["amount_due"])
+
+
+def amounts(invoice: dict[str, Any]) -> list[int]:
+    return [line["amount"] for line in invoice["lines"]]
+
+
+def totals(prices: Any, quantities: list[int], **order: Any) -> list[int]:
+    """What renewals of so many units cost, each in a sandbox of its own."""
+    found = []
+    with case_on() as billing:
+        publish(billing, plan(prices, per_seat=True))
+        for quantity in quantities:
+            found.append(renewed(billing, quantity, **order)["total"])
+            billing.advance("P1D")
+    return found
+
+
+def test_tir_01_graduated_with_flat_fees():
+    tiers = [
+        {"up_to": tier["up_to"], "unit_amount": str(tier["unit"]), "flat_amount": str(tier["flat"])}
+        for tier in given("TIR-01")["tiers"]
+    ]
+    # nobody can hold zero seats: that quantity is asked of the domain, in test_pricing
+    wanted = dict(zip([0, 1, 10, 11, 12, 21], expected("TIR-01")["totals"], strict=True))
+    del wanted[0]
+    assert totals(price("graduated", tiers=tiers), list(wanted)) == list(wanted.values())
+
+
+def test_tir_06_graduated_without_fees():
+    tiers = [(tier["up_to"], tier["unit"]) for tier in given("TIR-06")["tiers"]]
+    wanted = dict(zip([0, 50, 100, 250, 500, 1000], expected("TIR-06")["totals"], strict=True))
+    del wanted[0]
+    assert totals(tiered("graduated", tiers), list(wanted)) == list(wanted.values())
+
+
+def test_tir_08_volume_by_whole_thousands():
+    case = given("TIR-08")
+    tiers = [(tier["up_to"], f"0.{tier['per_1000']:03}".rstrip("0")) for tier in case["tiers"]]
+    tokens = tiered("volume", tiers, billing_unit=case["billing_unit"])
+    assert totals(tokens, [1500, 50_000, 99_500, 150_000]) == expected("TIR-08")["totals"]
+
+
+def test_tir_15_seats_above_those_in_the_base():
+    case = given("TIR-15")
+    with case_on() as billing:
+        seats = tiered("graduated", case["graduated_seats"])
+        publish(
+            billing,
+            plan(price(amount=case["base"])),
+            add_ons=[{"id": "seats", "name": "Seats", "prices": [seats]}],
+        )
+        found = [
+            renewed(billing, add_ons=[{"id": "seats", "quantity": quantity}])["total"]
+            for quantity in (1, 50, 51)
+        ]
+    assert found == expected("TIR-15")["recurring"]
+
+
+def test_qty_04_across_a_volume_tier():
+    case, wanted = given("QTY-04"), expected("QTY-04")
+    found = totals(tiered("volume", case["volume_tiers"]), [case["from"], case["to"]])
+    assert found == [wanted["recurring_before"], wanted["recurring_after"]]
+
+
+def test_qty_07_143_seats_beside_a_base():
+    case, wanted = given("QTY-07"), expected("QTY-07")
+    with case_on() as billing:
+        seats = tiered("graduated", case["graduated_seats"])
+        publish(
+            billing,
+            plan(price(amount=case["base"])),
+            add_ons=[{"id": "seats", "name": "Seats", "prices": [seats]}],
+        )
+        invoice = renewed(billing, add_ons=[{"id": "seats", "quantity": 143}])
+    assert invoice["total"] == wanted["recurring_at_143"]
+    assert [step["quantity"] for step in invoice["lines"][1]["steps"]] == [50, 50, 43]
+
+
+def test_cur_01_yen_have_no_decimals():
+    case, wanted = given("CUR-01"), expected("CUR-01")
+    found = []
+    for start in ("2027-03-22", "2027-03-11"):
+        with case_on(f"{start}T00:00:00+00:00") as billing:
+            publish(billing, plan(price(amount=case["plan"]["amount"], currency=case["currency"])))
+            customer = billing.customer("pm_card_visa")
+            billing.subscribe(customer, "pro", billing="calendar")
+            (invoice,) = billing.invoices(customer)
+            (line,) = invoice["lines"]
+            assert line["denominator"] == 31
+            explained(billing, customer)
+            found.append(invoice["total"])
+    assert found == wanted["amounts"]
+    assert sum(found) == wanted["sum"]
+
+
+class TestOtherModels:
+    """What no case has: still through the API, with its sentence."""
+
+    def sentence(self, billing: Billing, invoice: dict[str, Any], index: int = 0) -> str:
+        lines = billing.ok("GET", f"/v1/invoices/{invoice['id']}/explain")["lines"]
+        return " ".join(lines[index]["sentence"].split())
+
+    def test_packages_a_percentage_and_an_allowance(self):
+        with case_on() as billing:
+            publish(billing, plan(price("package", 500, package_size=1000, included=200), per_seat=True))
+            invoice = renewed(billing, 2300)
+            assert invoice["total"] == 3 * 500
+            assert self.sentence(billing, invoice) == (
+                "Pro × 2300, 200 included, Apr 1 – 30: 3 packages of 1,000 × $5.00"
+            )
+            publish(billing, plan(price("percentage", "2.5"), per_seat=True))
+            invoice = renewed(billing, 123_450)
+            assert invoice["total"] == 3086
+            assert self.sentence(billing, invoice).endswith(": 2.5 % × $1,234.50")
+
+    def test_finer_than_a_cent(self):
+        with case_on() as billing:
+            publish(billing, plan(price("per_unit", "0.000000000001"), per_seat=True))
+            assert renewed(billing, 1_000_000)["total"] == 0
+
+    def test_a_commitment_is_made_up_for_by_a_line_of_its_own(self):
+        with case_on() as billing:
+            publish(billing, plan(price("per_unit", 1000, minimum="5000"), per_seat=True))
+            short = renewed(billing, 3)
+            assert [(line["kind"], line["amount"]) for line in short["lines"]] == [
+                ("recurring", 3000),
+                ("true_up", 2000),
+            ]
+            assert self.sentence(billing, short, 1) == "Pro, minimum, Apr 1 – 30: $50.00 − 3 × $10.00"
+            assert amounts(renewed(billing, 5)) == [5000]
+
+    def test_the_price_list_says_the_tiers(self):
+        with case_on() as billing:
+            tiers = [(10, 1000), (None, 800)]
+            publish(billing, plan(tiered("volume", tiers, minimum="5000", included=2), per_seat=True))
+            offered = billing.ok("GET", "/v1/plans")["plans"][0]["prices"][0]
+            assert (offered["unit_amount"], offered["formatted"]) == (None, "from $8.00")
+            assert [tier["formatted"] for tier in offered["tiers"]] == [
+                "1 – 10: $10.00 each",
+                "11 and more: $8.00 each",
+            ]
+            assert offered["notes"] == [
+                "all at the price of the tier that you reach",
+                "the first 2 are included",
+                "at least $50",
+            ]
+            key = billing.api.sandbox.publishable_token
+            page = billing("GET", "/pricing", query={"key": key}).text
+            for text in ("from $8", "11 and more", "$10 each", "at least $50."):
+                assert text in page
