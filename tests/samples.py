@@ -44,6 +44,7 @@ from chalicelib.domain.journal import (
 from chalicelib.domain.meter import Reading, UsageEvent
 from chalicelib.domain.payment import Allocation, Attempt, AttemptStatus, Decline, DeclineKind, Payment
 from chalicelib.domain.pricing import PricingModel, Rate, RatedStep
+from chalicelib.domain.refund import Refund, RefundStatus
 from chalicelib.domain.subscription import Item, ItemKind, Status, Subscription, Term, Trial
 from chalicelib.domain.usage import Lane, Usage, Window
 
@@ -332,6 +333,21 @@ def every_record() -> list[Any]:
             allocations=(Allocation(invoice_id=invoice().id, amount=4900),),
             reference="RE 17",
             credited=100,
+        ),
+        Refund(
+            id=ids.child_id("ref", CUSTOMER, "1"),
+            customer_id=CUSTOMER,
+            payment_id=invoice().payments[0].id,
+            amount=1200,
+            currency="USD",
+            at=START,
+            written_at=START,
+            status=RefundStatus.PENDING,
+            allocations=(Allocation(invoice_id=invoice().id, amount=1200),),
+            key=f"refund:{invoice().payments[0].id}:1",
+            payment_reference="pi_3",
+            reference="re_3",
+            look_at=END,
         ),
         journal_entry(),
         usage(),

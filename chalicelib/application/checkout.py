@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, renewals, subscriptions, trials
+from chalicelib.application import collection, decisions, refunds, renewals, subscriptions, trials
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
@@ -158,14 +158,10 @@ def _with_known_attempt(ctx: Context, standing: Standing, charge: ChargeResult) 
 
 
 def _refund(ctx: Context, standing: Standing, charge: ChargeResult) -> CheckoutSession:
-    """Give late money back. May run twice: the processor knows the key, and the session notes the refund once."""
-    session, invoice = standing.session, standing.invoice
-    assert invoice is not None
-    assert charge.reference is not None
-    request = collection.late_refund(ctx, invoice, charge.reference, charge.charged)
-    reference = ctx.gateway.refund(request)
-    decisions.commit(ctx, session.customer_id, checkout_rules.refunded(standing, charge, reference, ctx.now))
-    return get_checkout(ctx, session.id)
+    """Give late money back. May run twice: it is one payment, and the session notes its refund once."""
+    assert standing.invoice is not None
+    refunds.return_late(ctx, standing.invoice, charge, checkout_rules.refunded(standing, charge))
+    return get_checkout(ctx, standing.session.id)
 
 
 def _card_saved(ctx: Context, session: CheckoutSession, method: PaymentMethod | None) -> CheckoutSession:

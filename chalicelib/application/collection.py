@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.application import decisions
+from chalicelib.application import decisions, refunds
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import ChargeRequest, RefundRequest
+from chalicelib.application.ports import ChargeRequest
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.domain import collection, holding, late_money
 from chalicelib.domain.catalog import Catalog
@@ -186,29 +186,9 @@ def _collect_anew(ctx: Context, invoice: Invoice, subscription: Subscription) ->
 
 
 def _give_back(ctx: Context, invoice: Invoice, result: ChargeResult) -> Invoice:
-    """Refund money that came for a void invoice. May run twice: the processor knows the key, and the attempt
-    is closed once.
-    """
-    assert result.reference is not None
-    ctx.gateway.refund(
-        late_refund(ctx, invoice, result.reference, result.charged or invoice.attempts[-1].amount)
-    )
-    stored = decisions.commit(ctx, invoice.customer_id, late_money.given_back(invoice, result, instants(ctx)))
-    assert stored.invoice is not None
-    return stored.invoice
-
-
-def late_refund(ctx: Context, invoice: Invoice, reference: str, amount: int) -> RefundRequest:
-    """The refund of money that came when there was nothing left to pay: one per invoice and payment."""
-    return RefundRequest(
-        key=f"refund:{invoice.id}:late:{reference}",
-        env=ctx.env,
-        customer_id=invoice.customer_id,
-        invoice_id=invoice.id,
-        reference=reference,
-        amount=amount,
-        currency=invoice.currency,
-    )
+    """Refund money that came for a void invoice. May run twice: it is one payment, and the attempt is closed once."""
+    refunds.return_late(ctx, invoice, result, late_money.attempt_closed(invoice, result, instants(ctx)))
+    return load(ctx, invoice.id)[0]
 
 
 def _waiting(ctx: Context, subscription: Subscription, invoice: Invoice) -> tuple[Invoice, ...]:

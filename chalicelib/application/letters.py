@@ -17,6 +17,7 @@ _ENDS_OF_DUNNING = {"subscription.unpaid": "unpaid", "subscription.fell_back": "
 _SIMPLE = {
     "payment.recorded": "payment_received",
     "payment.refunded": "refund",
+    "refund.failed": "refund_failed",
     "invoice.overdue": "invoice_overdue",
     "subscription.cancellation_scheduled": "cancellation_scheduled",
     "subscription.cancellation_undone": "cancellation_undone",
@@ -82,7 +83,14 @@ def _chosen(facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Any]] | None:
         return ("invoice", opened.data) if opened.data["status"] == "open" else None
     if "subscription.trial_converted" in facts:
         return None  # the receipt, or the failure, says it
-    return next(((letter, facts[type_].data) for type_, letter in _SIMPLE.items() if type_ in facts), None)
+    return next(
+        ((letter, facts[type_].data) for type_, letter in _SIMPLE.items() if _speaks(facts, type_)), None
+    )
+
+
+def _speaks(facts: Mapping[str, Fact], type_: str) -> bool:
+    """A refund that failed at once was not written about before, and is not now."""
+    return type_ in facts and facts[type_].data.get("was_refunded", True) is True
 
 
 def _failed(failed: Fact) -> tuple[str, Mapping[str, Any]] | None:

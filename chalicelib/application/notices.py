@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from chalicelib.application import disputes, method_notices, payment_notices, reports
+from chalicelib.application import disputes, method_notices, payment_notices, refund_notices
 from chalicelib.application.context import Context
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.domain.errors import ForbiddenError
@@ -33,8 +33,10 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "payment_method.updated": method_notices.refresh_method,
     "payment_method.automatically_updated": method_notices.refresh_method,
     "payment_method.detached": method_notices.forget_method,
-    "charge.refunded": reports.recorded_as("refund.reported"),
-    "refund.failed": reports.recorded_as("refund.failed"),
+    "charge.refunded": refund_notices.settle_refunds,
+    "refund.created": refund_notices.settle_refunds,
+    "refund.updated": refund_notices.settle_refunds,
+    "refund.failed": refund_notices.settle_refunds,
     "charge.dispute.created": disputes.apply_notice,
     "charge.dispute.updated": disputes.apply_notice,
     "charge.dispute.funds_withdrawn": disputes.apply_notice,

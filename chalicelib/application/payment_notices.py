@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chalicelib.application import checkout, collection, reports
-from chalicelib.application.context import Context
+from chalicelib.application import checkout, collection, refunds
+from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.application.records import child_key
 from chalicelib.domain.invoice import Invoice
@@ -31,10 +31,10 @@ def settle_payment(ctx: Context, notice: ProcessorNotice) -> None:
         claimed = notice.kind == "payment_intent.succeeded"
         if not claimed or attempt.status is AttemptStatus.SUCCEEDED:
             return
-    _look_up(ctx, notice, notice.invoice_id, notice.attempt)
+    _look_up(ctx, notice.invoice_id, notice.attempt)
 
 
-def _look_up(ctx: Context, notice: ProcessorNotice, invoice_id: str, number: int) -> None:
+def _look_up(ctx: Context, invoice_id: str, number: int) -> None:
     invoice, subscription = collection.load(ctx, invoice_id)
     attempt = _attempt(invoice, number)
     if attempt is None or attempt.status is AttemptStatus.SUCCEEDED:
@@ -45,9 +45,7 @@ def _look_up(ctx: Context, notice: ProcessorNotice, invoice_id: str, number: int
     if attempt.is_open:
         collection.settle(ctx, invoice, subscription, result)
     elif result.outcome is Outcome.SUCCEEDED:
-        reports.record_once(
-            ctx, notice, "payment.unexpected"
-        )  # money for an attempt that was given up: look at it
+        deciding(lambda: refunds.return_late(ctx, invoice, result))  # for an attempt that was given up
 
 
 def _attempt(invoice: Invoice, number: int) -> Attempt | None:

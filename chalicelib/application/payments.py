@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from chalicelib.application import collection, decisions
@@ -13,13 +12,10 @@ from chalicelib.domain import ids, manual_payment
 from chalicelib.domain.currencies import exponent
 from chalicelib.domain.customer import Account
 from chalicelib.domain.errors import IdempotencyMismatchError, NotFoundError, ValidationError
-from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.invoice import Invoice, is_collected
 from chalicelib.domain.manual_payment import Owed
 from chalicelib.domain.payment import Allocation, Payment
 from chalicelib.domain.subscription import Subscription
-
-_COLLECTED = re.compile(r"pay_([0-9a-z]{42})_[1-9][0-9]{0,3}")
-"""A payment that an attempt made: its invoice's token and the attempt's number."""
 
 
 def record_payment(
@@ -71,7 +67,7 @@ def record_payment(
 
 def get_payment(ctx: Context, payment_id: str) -> Payment:
     """NotFoundError for a malformed, missing or foreign id alike."""
-    if _COLLECTED.fullmatch(payment_id) is None:
+    if not is_collected(payment_id):
         ids.require("pay", payment_id)
         payment = ctx.store.get(child_key(Payment, ctx.env, payment_id))
     else:
@@ -90,7 +86,7 @@ def list_payments(ctx: Context, customer_id: str, *, limit: int, cursor: str | N
     _account(ctx, customer_id)
     found = ctx.store.children(Payment, ctx.env, customer_id)
     for invoice in ctx.store.children(Invoice, ctx.env, customer_id):
-        found += [payment for payment in invoice.payments if _COLLECTED.fullmatch(payment.id)]
+        found += [payment for payment in invoice.payments if is_collected(payment.id)]
     found.sort(key=lambda payment: (payment.at, payment.id), reverse=True)
     start = _after(found, cursor)
     page = found[start : start + limit]

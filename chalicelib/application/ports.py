@@ -13,6 +13,7 @@ from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.dispute import DisputeState
 from chalicelib.domain.meter import UsageEvent
 from chalicelib.domain.payment import Attempt, ChargeResult
+from chalicelib.domain.refund import RefundResult
 from chalicelib.domain.schedule import DueKind
 
 T = TypeVar("T")
@@ -120,15 +121,28 @@ class Confirmation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefundRequest:
-    """Give back part of a charge. `key` as for charges: pure function of what is refunded."""
+    """Give back part of a charge, by the processor's `reference` of the payment. Everything is frozen in the refund
+    that is written down; its id travels as metadata, so that any later event leads home.
+    """
 
-    key: str
     env: str
     customer_id: str
-    invoice_id: str
+    refund_id: str
+    payment_id: str
+    key: str
     reference: str
     amount: int
     currency: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportedRefund:
+    """A refund as the processor has it now: `amount` in our minor units, `refund_id` ours where we asked for it."""
+
+    reference: str
+    amount: int
+    result: RefundResult
+    refund_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +205,7 @@ class ProcessorNotice:
     subscription_id: str | None = None
     invoice_id: str | None = None
     checkout_id: str | None = None
+    refund_id: str | None = None
     attempt: int | None = None
 
 
@@ -231,8 +246,18 @@ class Gateway(Protocol):
         """Make sure no money can come from this attempt any more; answers its final outcome."""
         ...
 
-    def refund(self, request: RefundRequest) -> str:
-        """The refund's reference."""
+    def refund(self, request: RefundRequest) -> RefundResult:
+        """One call with the refund's key. Safe to repeat while the key is young. FAILED when the processor refuses
+        it: nothing is left of the charge, or it is disputed.
+        """
+        ...
+
+    def refunds_of(self, reference: str) -> tuple[ReportedRefund, ...]:
+        """Every refund of a charge, whoever asked for it; moves no money."""
+        ...
+
+    def movable(self, amount: int, currency: str) -> int:
+        """The nearest amount (our minor units) that the processor can move: it may count in coarser units."""
         ...
 
     def disputes(self, payment: str) -> list[DisputeState]:

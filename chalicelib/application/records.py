@@ -20,6 +20,7 @@ from chalicelib.domain.invoice import Invoice, invoice_of_payment
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.meter import UsageEvent
 from chalicelib.domain.payment import Payment
+from chalicelib.domain.refund import Refund
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Subscription
 from chalicelib.domain.usage import Usage
@@ -53,6 +54,7 @@ LAYOUTS: dict[type[Any], Layout] = {
     Member: Layout("M#", lambda record: ids.own_token(record.id)),
     Invoice: Layout("I#", lambda record: ids.own_token(record.id)),
     Payment: Layout("Y#", lambda record: ids.own_token(record.id)),
+    Refund: Layout("R#", lambda record: ids.own_token(record.id)),
     CheckoutSession: Layout("C#", lambda record: ids.own_token(record.id)),
     SignupSession: Layout("G#", lambda record: ids.own_token(record.id), listed="signups"),
     Lead: Layout("D#", lambda record: ids.own_token(record.id), listed="leads"),
@@ -109,7 +111,7 @@ def customer_key(env: str, customer: str) -> Key[Customer]:
 
 
 def child_key(type_: type[T], env: str, id_: str) -> Key[T]:
-    """The key of a subscription, invoice, recorded payment, member, checkout, sign-up or lead by its id."""
+    """The key of a subscription, invoice, recorded payment, refund, member, checkout, sign-up or lead by its id."""
     return Key(type_, partition(env, id_), LAYOUTS[type_].prefix + ids.own_token(id_))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalicelib.application import checkout, collection, dunning, dunning_letters, renewals, signup
+from chalicelib.application import checkout, collection, dunning, dunning_letters, refunds, renewals, signup
 from chalicelib.application.context import Context
 from chalicelib.application.ports import DueRow
 from chalicelib.application.records import subject_id
@@ -20,6 +20,7 @@ _WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
     DueKind.LETTER: ("sub", dunning_letters.release_letter),
     DueKind.RELEASE: ("sub", checkout.release_incomplete),
     DueKind.COLLECT: ("inv", collection.collect_due),
+    DueKind.REFUND: ("ref", refunds.finish_refund),
     DueKind.OVERDUE: ("inv", renewals.note_overdue),
     DueKind.CHECKOUT: ("chk", checkout.release_checkout),
     DueKind.ABANDON: ("sus", signup.abandon_signup),

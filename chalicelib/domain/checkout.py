@@ -28,7 +28,7 @@ class CheckoutSession:
 
     `reference` and `url` are the processor's, None until it has been told; `expires_at` is machine time at the
     processor (pages run on the real clock); `release_at` business time, when it is given up. `trial_days` is the
-    trial that saving a card starts (reserved for it); `refund` the reference of money that came too late.
+    trial that saving a card starts (reserved for it); `refund` the payment that came too late and was returned.
     """
 
     id: str

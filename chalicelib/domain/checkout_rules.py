@@ -12,7 +12,7 @@ from chalicelib.domain.customer import Account, PaymentMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact
-from chalicelib.domain.late_money import late_postings
+from chalicelib.domain.late_money import late_payment_id
 from chalicelib.domain.payment import AttemptStatus, ChargeResult, Instants, Outcome
 from chalicelib.domain.subscription import Status, Subscription
 
@@ -132,25 +132,13 @@ def is_waiting(standing: Standing, charge: ChargeResult) -> bool:
     )
 
 
-def refunded(standing: Standing, charge: ChargeResult, reference: str, now: datetime) -> Decision:
-    """Late money noted as received and given back. The session's `refund` lets it happen once."""
-    session, invoice = standing.session, standing.invoice
-    assert invoice is not None
-    amount, currency = charge.charged, invoice.currency
+def refunded(standing: Standing, charge: ChargeResult) -> CheckoutSession:
+    """The session with the payment that came too late, and goes back, noted on it: it lets that happen once."""
+    session = standing.session
+    assert charge.reference is not None
     status = CheckoutStatus.EXPIRED if session.status is CheckoutStatus.OPEN else session.status
-    data = {
-        "invoice": invoice.id,
-        "checkout": session.id,
-        "amount": amount,
-        "currency": currency,
-        "reason": "late_payment",
-    }
-    return Decision(
-        cause=f"refund:{invoice.id}:late:{charge.reference}",
-        also=(replace(session, status=status, refund=reference),),
-        facts=(Fact("payment.refunded", invoice.id, data),),
-        postings=late_postings(amount, currency),
-    )
+    payment = late_payment_id(session.customer_id, charge.reference)
+    return replace(session, status=status, refund=payment)
 
 
 def trial_started(

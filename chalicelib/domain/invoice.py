@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,9 @@ from chalicelib.domain.customer import Terms
 from chalicelib.domain.payment import Attempt, Payment
 from chalicelib.domain.pricing import RatedStep
 from chalicelib.domain.proration import Granularity
+
+_COLLECTED = re.compile(r"pay_[0-9a-z]{42}_[1-9][0-9]{0,3}")
+"""An invoice's token and the attempt's number."""
 
 
 class InvoiceStatus(StrEnum):
@@ -188,6 +192,11 @@ class Invoice:
         return self.amount_due - self.amount_paid - self.credited
 
     @property
+    def amount_refunded(self) -> int:
+        """What has gone back of its payments. It stays paid: a refund moves money, not what was owed."""
+        return sum(payment.refunded for payment in self.payments)
+
+    @property
     def attempt(self) -> Attempt | None:
         """The latest attempt."""
         return self.attempts[-1] if self.attempts else None
@@ -210,6 +219,11 @@ def attempt_key(invoice: str, number: int) -> str:
 def payment_id(invoice: str, number: int) -> str:
     """A payment born from an attempt: its invoice's id with the attempt's number, so no index is needed."""
     return f"pay_{invoice.partition('_')[2]}_{number}"
+
+
+def is_collected(payment: str) -> bool:
+    """Whether the payment was born from an attempt, by its id."""
+    return _COLLECTED.fullmatch(payment) is not None
 
 
 def invoice_of_payment(payment: str) -> str:

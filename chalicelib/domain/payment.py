@@ -139,7 +139,8 @@ class Payment:
 
     A payment born from one invoice's attempt is stored inside that invoice's item; its id says so. One that was
     recorded by hand is a record of its own, and every invoice that it pays holds its share under the same id.
-    `amount` = allocations + `credited`, what was paid over and became account credit.
+    `amount` = allocations + `credited`, what was paid over and became account credit. Of it `refunded` has gone
+    back, `refunding` is on its way; `refunds` counts those begun.
     """
 
     id: str
@@ -156,6 +157,8 @@ class Payment:
     credited: int = 0
     request: str = ""
     """Fingerprint of the request that recorded it (idempotency stored with the effect)."""
+    refunding: int = 0
+    refunds: int = 0
     disputes: tuple[Dispute, ...] = ()
     version: int = 0
 

@@ -14,6 +14,7 @@ from functools import singledispatch
 from chalicelib.domain.calendar import add_days, day_start, local_day
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus, SignupSession, SignupStatus
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.refund import Refund
 from chalicelib.domain.subscription import DunningRun, Status, Subscription, Trial
 
 REMINDER_DAYS = (3, 1, 0)
@@ -24,6 +25,7 @@ class DueKind(StrEnum):
 
     CHECKOUT = "checkout"
     COLLECT = "collect"
+    REFUND = "refund"
     DUNNING = "dunning"
     GRACE_END = "grace_end"
     LETTER = "letter"
@@ -76,6 +78,11 @@ def _(invoice: Invoice) -> Due | None:
     if invoice.overdue_at is not None:
         dues.append(Due(invoice.overdue_at, DueKind.OVERDUE))
     return min(dues, key=lambda due: due.rank, default=None)
+
+
+@next_due.register
+def _(refund: Refund) -> Due | None:
+    return Due(refund.look_at, DueKind.REFUND) if refund.is_open and refund.look_at is not None else None
 
 
 @next_due.register

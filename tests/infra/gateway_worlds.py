@@ -26,6 +26,7 @@ NUMBERS = {
     "expired_card": "4000000000000069",
     "authentication_required": "4000002760003184",
 }
+REFUND_CARDS = {"refund_pending": "pm_card_pendingRefund", "refund_fails": "pm_card_refundFail"}
 _run = f"{os.getpid()}{int(datetime.now(UTC).timestamp())}"
 _counter = itertools.count(1)
 
@@ -42,11 +43,13 @@ class World(Protocol):
     can: frozenset[str]
 
     def card(self, customer: str, behaviour: str) -> str: ...
-    def fault(self, kind: str) -> None: ...
+    def fault(self, kind: str, on: str = "charge") -> None: ...
     def charged(self, currency: str) -> int: ...
     def settle(self, reference: str, *, succeeded: bool) -> None: ...
     def confirm(self, reference: str) -> None: ...
     def authenticate(self, reference: str, *, passed: bool) -> None: ...
+    def settle_refund(self, reference: str, *, succeeded: bool) -> None: ...
+    def refund_elsewhere(self, reference: str, amount: int) -> None: ...
     def pay_page(self, reference: str, card: str) -> None: ...
     def detach(self, method: str) -> None: ...
     def expire_keys(self) -> None: ...
@@ -54,18 +57,20 @@ class World(Protocol):
 
 
 class MemoryWorld:
-    can = frozenset({"cards", "faults", "debits", "pages", "keys"})
+    can = frozenset({"cards", "faults", "debits", "pages", "keys", "refunds"})
 
     def __init__(self) -> None:
         self.gateway = MemoryGateway()
 
     def card(self, customer: str, behaviour: str) -> str:
+        if behaviour in REFUND_CARDS:
+            return self.gateway.attach_method(customer, REFUND_CARDS[behaviour]).id
         method = self.gateway.attach_method(customer, "pm_card_visa").id
         self.gateway.behave(method, behaviour)
         return method
 
-    def fault(self, kind: str) -> None:
-        self.gateway.script([{"429": "unavailable", "503": "lost_before_charge"}.get(kind, kind)])
+    def fault(self, kind: str, on: str = "charge") -> None:
+        self.gateway.script([{"429": "unavailable", "503": "lost_before_charge"}.get(kind, kind)], on=on)
 
     def charged(self, currency: str) -> int:
         return self.gateway.totals(currency)
@@ -78,6 +83,12 @@ class MemoryWorld:
 
     def authenticate(self, reference: str, *, passed: bool) -> None:
         self.gateway.authenticate(reference, passed=passed)
+
+    def settle_refund(self, reference: str, *, succeeded: bool) -> None:
+        self.gateway.settle_refund(reference, "succeeded" if succeeded else "failed")
+
+    def refund_elsewhere(self, reference: str, amount: int) -> None:
+        self.gateway.refund_in_dashboard(reference, amount)
 
     def pay_page(self, reference: str, card: str) -> None:
         self.gateway.pay_checkout(reference, {"ok": "pm_card_visa", "debit": "pm_sepaDebit"}.get(card, card))
@@ -93,7 +104,7 @@ class MemoryWorld:
 
 
 class StandinWorld:
-    can = frozenset({"cards", "faults", "debits", "pages", "keys"})
+    can = frozenset({"cards", "faults", "debits", "pages", "keys", "refunds"})
     _faults = {"lost_after_charge": "lose_response", "lost_before_charge": "drop_before"}
 
     def __init__(self) -> None:
@@ -112,11 +123,13 @@ class StandinWorld:
     def card(self, customer: str, behaviour: str) -> str:
         if behaviour == "processing":
             return self.gateway.attach_method(customer, "pm_sepaDebit").id
+        if behaviour in REFUND_CARDS:
+            return self.gateway.attach_method(customer, REFUND_CARDS[behaviour]).id
         method = self.gateway.attach_method(customer, "pm_card_visa").id
         self.order(f"payment_methods/{method}/auto_update", {"number": NUMBERS[behaviour]})
         return method
 
-    def fault(self, kind: str) -> None:
+    def fault(self, kind: str, on: str = "charge") -> None:
         self.order("faults", {"kind": self._faults.get(kind, kind), "method": "POST"})
 
     def charged(self, currency: str) -> int:
@@ -137,6 +150,13 @@ class StandinWorld:
     def authenticate(self, reference: str, *, passed: bool) -> None:
         outcome = "succeeded" if passed else "failed"
         self.order(f"payment_intents/{reference}/authenticate", {"outcome": outcome})
+
+    def settle_refund(self, reference: str, *, succeeded: bool) -> None:
+        self.order(f"refunds/{reference}/settle", {"outcome": "succeeded" if succeeded else "failed"})
+
+    def refund_elsewhere(self, reference: str, amount: int) -> None:
+        body = f"payment_intent={reference}&amount={amount}"
+        self._as_us(f"{self.server.url}/v1/refunds", body.encode()).close()
 
     def pay_page(self, reference: str, card: str) -> None:
         names = {"ok": "pm_card_visa", "debit": "pm_sepaDebit"}
@@ -169,6 +189,7 @@ class StripeWorld:
         "ok": "pm_card_visa",
         "generic_decline": "pm_card_chargeCustomerFail",
         "authentication_required": "pm_card_authenticationRequired",
+        **REFUND_CARDS,
     }
 
     def __init__(self) -> None:

@@ -26,6 +26,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/customers/{id}/payment_methods": {"payment_method": "pm_card_visa"},
     "POST /v1/api_keys/{id}/roll": {},
     "POST /v1/invoices/{id}/pay": {},
+    "POST /v1/payments/{id}/refunds": {},
     "PATCH /v1/signup_sessions/{id}": {"name": "Eve"},
     "POST /v1/subscriptions/{id}/cancel": {},
     "POST /v1/subscriptions/{id}/extend_grace": {"days": 7},

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.stripe.errors import GatewayMisuseError, KeyReusedError
-from chalicelib.application.ports import ChargeRequest, ProcessorNotice, RefundRequest
+from chalicelib.application.ports import ChargeRequest, ProcessorNotice, RefundRequest, ReportedRefund
 from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
 from chalicelib.domain.payment import DeclineKind, Outcome
+from chalicelib.domain.refund import RefundResult, RefundStatus
 from tests.infra.gateway_worlds import (
     MemoryWorld,
     StandinWorld,
@@ -371,25 +372,100 @@ def test_a_cancelled_payment_cannot_be_confirmed(world: World, customer: str) ->
 
 
 def refund(request: ChargeRequest, reference: str, amount: int, number: int = 1) -> RefundRequest:
+    """The n-th refund of a payment."""
     return RefundRequest(
-        key=f"{request.invoice_id}:refund:{number}", env=request.env, customer_id=request.customer_id,
-        invoice_id=request.invoice_id, reference=reference, amount=amount, currency=request.currency,
+        key=f"refund:{request.invoice_id}:{number}", env=request.env, customer_id=request.customer_id,
+        payment_id=f"pay_{request.invoice_id}", refund_id=f"ref_{request.invoice_id}_{number}",
+        reference=reference, amount=amount, currency=request.currency,
     )  # fmt: skip
 
 
-def test_a_refund_happens_once_and_never_beyond_the_charge(world: World, customer: str, card: str) -> None:
-    request = charge_request(customer, card, amount=2900)
+def charged(world: World, customer: str, behaviour: str = "ok", **more: Any) -> tuple[ChargeRequest, str]:
+    request = charge_request(customer, world.card(customer, behaviour), **more)
     reference = world.gateway.charge(request).reference
     assert reference
+    return request, reference
+
+
+def test_a_refund_happens_once_and_never_beyond_the_charge(world: World, customer: str) -> None:
+    request, reference = charged(world, customer, amount=2900)
     first = world.gateway.refund(refund(request, reference, 1000))
+    assert first.status is RefundStatus.SUCCEEDED
     assert world.gateway.refund(refund(request, reference, 1000)) == first
-    if "keys" in world.can:
-        world.expire_keys()
-        assert world.gateway.refund(refund(request, reference, 1000)) == first
-    assert world.gateway.refund(refund(request, reference, 1000, number=2)) != first
-    with pytest.raises(GatewayMisuseError):
-        world.gateway.refund(refund(request, reference, 1000, number=3))
-    assert world.gateway.refund(refund(request, reference, 900, number=4))
+    with pytest.raises(KeyReusedError):
+        world.gateway.refund(refund(request, reference, 1001))
+    second = world.gateway.refund(refund(request, reference, 1000, number=2))
+    assert second.reference != first.reference
+    over = world.gateway.refund(refund(request, reference, 1000, number=3))
+    assert (over.status, over.reference, bool(over.failure)) == (RefundStatus.FAILED, None, True)
+    assert world.gateway.refund(refund(request, reference, 900, number=4)).status is RefundStatus.SUCCEEDED
+    nothing_left = world.gateway.refund(refund(request, reference, 1, number=5))
+    assert nothing_left.failure == "charge_already_refunded"
+
+
+def test_refunds_are_found_by_their_payment_whoever_made_them(world: World, customer: str) -> None:
+    request, reference = charged(world, customer, amount=2900)
+    assert world.gateway.refunds_of(reference) == ()
+    made = world.gateway.refund(refund(request, reference, 1000))
+    found = {each.refund_id: each for each in world.gateway.refunds_of(reference)}
+    assert found == {
+        f"ref_{request.invoice_id}_1": ReportedRefund(
+            reference=made.reference or "", amount=1000, result=made, refund_id=f"ref_{request.invoice_id}_1"
+        )
+    }
+    if "refunds" in world.can:
+        world.refund_elsewhere(reference, 300)
+        foreign = next(each for each in world.gateway.refunds_of(reference) if each.refund_id is None)
+        assert (foreign.amount, foreign.result.status) == (300, RefundStatus.SUCCEEDED)
+
+
+@pytest.mark.parametrize("fault", ["lost_after_charge", "lost_before_charge"])
+def test_a_refund_without_an_answer_is_looked_up(world: World, customer: str, fault: str) -> None:
+    need(world, "faults")
+    request, reference = charged(world, customer)
+    world.fault(fault, on="refund")
+    asked = refund(request, reference, 1000)
+    assert world.gateway.refund(asked) == RefundResult(status=RefundStatus.IN_FLIGHT)
+    found = [each.refund_id for each in world.gateway.refunds_of(reference)]
+    assert found == ([asked.refund_id] if fault == "lost_after_charge" else [])
+    assert world.gateway.refund(asked).status is RefundStatus.SUCCEEDED
+    assert len(world.gateway.refunds_of(reference)) == 1
+
+
+def test_an_outage_is_no_refund(world: World, customer: str) -> None:
+    need(world, "faults")
+    request, reference = charged(world, customer)
+    world.fault("429", on="refund")
+    with pytest.raises(GatewayUnavailableError):
+        world.gateway.refund(refund(request, reference, 1000))
+    assert world.gateway.refunds_of(reference) == ()
+
+
+def test_a_refund_may_be_pending(world: World, customer: str) -> None:
+    request, reference = charged(world, customer, "refund_pending")
+    made = world.gateway.refund(refund(request, reference, 1000))
+    assert (made.status, bool(made.reference)) == (RefundStatus.PENDING, True)
+    need(world, "refunds")
+    world.settle_refund(made.reference or "", succeeded=True)
+    (found,) = world.gateway.refunds_of(reference)
+    assert (found.result.status, found.result.reference) == (RefundStatus.SUCCEEDED, made.reference)
+
+
+def test_a_refund_may_fail_after_it_had_succeeded(world: World, customer: str) -> None:
+    request, reference = charged(world, customer, "refund_fails")
+    made = world.gateway.refund(refund(request, reference, 2900))
+    assert made.status is RefundStatus.SUCCEEDED
+    need(world, "refunds")
+    world.settle_refund(made.reference or "", succeeded=False)
+    (found,) = world.gateway.refunds_of(reference)
+    assert (found.result.status, found.result.failure) == (RefundStatus.FAILED, "expired_or_canceled_card")
+    again = world.gateway.refund(refund(request, reference, 2900, number=2))
+    assert again.status is RefundStatus.SUCCEEDED  # the charge has its money back
+
+
+def test_what_can_be_moved_is_known_before(world: World) -> None:
+    assert world.gateway.movable(1234, "USD") == 1234
+    assert world.gateway.movable(1234, "KWD") == 1230
 
 
 def test_a_page_is_open_until_it_is_closed(world: World, customer: str) -> None:

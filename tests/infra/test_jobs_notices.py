@@ -238,19 +238,20 @@ def a_notice(world, kind: str, **fields) -> ProcessorNotice:
 def test_refunds_and_disputes_are_recorded_once(world, jobs):
     sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
     invoice = world.invoices(sub)[0]
+    world.parts.gateway.refund_in_dashboard(invoice.payments[0].reference, 300)
+    notice = world.parts.gateway.notices[-1]
     dispute = world.parts.gateway.dispute_opens(invoice.payments[0].reference)
     world.parts.gateway.dispute_closes(dispute, won=True)
     world.facts()
-    notice = a_notice(world, "charge.refunded", customer_id=sub.customer_id, invoice_id=invoice.id)
     disputed = [each for each in world.parts.gateway.notices if each.kind.startswith("charge.dispute")]
     assert jobs.apply_notices([*disputed, notice, notice, *disputed]) == []
-    world.expect("dispute.opened", "dispute.closed", "refund.reported")
+    world.expect("dispute.opened", "dispute.closed", "payment.refunded")
     world.edit(world.parts.store.get(environment_key(world.env)), clock=world.now + timedelta(days=3))
     assert jobs.apply_notices([notice, *disputed]) == []
     world.expect()
 
 
-def test_money_for_an_attempt_that_was_given_up_is_written_down(world, jobs):
+def test_money_for_an_attempt_that_was_given_up_goes_back(world, jobs):
     """The bank declined, and the same payment came through afterwards."""
     sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
     world.parts.gateway.behave(world.account(sub.customer_id).payment_method.id, "decline")
@@ -262,7 +263,9 @@ def test_money_for_an_attempt_that_was_given_up_is_written_down(world, jobs):
     notice = world.parts.gateway.notices[-1]
     assert notice.kind == "payment_intent.succeeded"
     assert jobs.apply_notices([notice, notice]) == []
-    world.expect("payment.unexpected")
+    world.expect("payment.unexpected", "payment.refunded")
+    assert world.parts.gateway.refunded("USD") == 2900
+    assert_books(world)
 
 
 def test_a_card_updated_by_the_network_is_known_and_one_taken_off_is_forgotten(world, jobs):

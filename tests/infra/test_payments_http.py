@@ -91,6 +91,8 @@ class TestPayments:
             "allocations": [{"invoice": invoice["id"], "amount": 1900}],
             "credited": 600,
             "refunded": 0,
+            "refunding": 0,
+            "refunds": [],
             "payment_method": None,
             "disputes": [],
         }

@@ -51,6 +51,7 @@ class TestKeys:
         "Subscription": (f"live#{TOKEN}", "0S#"),
         "Invoice": (f"live#{TOKEN}", "I#"),
         "Payment": (f"live#{TOKEN}", "Y#"),
+        "Refund": (f"live#{TOKEN}", "R#"),
         "Usage": (f"live#{TOKEN}", "0M#"),
         "UsageEvent": (f"live#{TOKEN}", "E#7b409f932d2c88e97f0c17676c8420d3"),
         "JournalEntry": (f"live#{TOKEN}", "L#2026-03-01T09:30:12.123456+00:00#"),
@@ -130,7 +131,7 @@ class TestItems:
 class TestIndexEntries:
     def test_only_what_waits_is_in_the_due_index(self):
         waiting = {type(record).__name__ for record in RECORDS if "due_shard" in item_of(LIVE, record, MARK)}
-        assert waiting == {"Subscription", "CheckoutSession", "SignupSession"}
+        assert waiting == {"Subscription", "Refund", "CheckoutSession", "SignupSession"}
 
     def test_invoices_are_in_no_list(self):
         listed = {type(record).__name__ for record in RECORDS if "list_pk" in item_of(LIVE, record, MARK)}

@@ -183,4 +183,5 @@ def test_money_events_reach_the_endpoint(running, endpoint, v1):
         "charge.refunded",
         "payment_intent.payment_failed",
         "payment_intent.succeeded",
+        "refund.created",
     ]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.codec import dumps, encode
-from chalicelib.application import collection, payments, subscriptions
+from chalicelib.application import collection, payments, refunds, subscriptions
 from chalicelib.application.context import Context
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.records import environment_key
@@ -24,7 +24,7 @@ from chalicelib.domain.journal import PROCESSOR
 from chalicelib.domain.payment import Outcome, Payment
 from chalicelib.domain.subscription import Status, Subscription
 from tests.infra.job_world import Jobs
-from tests.infra.test_jobs_notices import a_notice, left_in_the_air, opened_page
+from tests.infra.test_jobs_notices import left_in_the_air, opened_page
 from tests.scenario.test_crashes import Trap, at_the_renewal, paid_starter
 from tests.scenario.world import World, assert_books
 
@@ -159,10 +159,9 @@ def test_one_request_key_serves_operations_of_their_own() -> None:
     assert sub.id.partition("_")[2] != paid.id.partition("_")[2]
     assert len(world.parts.store.records(Payment)) == 1
     (invoice,) = world.invoices(sub)
-    refund = collection.late_refund(world.ctx("same"), invoice, invoice.payments[0].reference or "", 100)
+    for _ in range(2):
+        refund = refunds.refund_payment(world.ctx("same"), invoice.payments[0].id, amount=100)
     assert (refund.key.partition(":")[0], invoice.attempts[0].key.partition(":")[0]) == ("refund", "charge")
-    world.parts.gateway.refund(refund)
-    world.parts.gateway.refund(refund)
     assert world.parts.gateway.refunded("USD") == 100
 
 
@@ -276,9 +275,9 @@ def told_in(order: tuple[int, ...]) -> tuple[Any, ...]:
     world.parts.gateway.pay_checkout(session.reference, "pm_sepaDebit")
     (reference,) = world.parts.gateway.payments
     world.parts.gateway.settle(reference)
-    known = {"customer_id": session.customer_id, "invoice_id": session.invoice_id}
-    told = [*world.parts.gateway.notices, a_notice(world, "charge.refunded", **known)]
-    world.parts.gateway.dispute_opens(reference)
+    world.parts.gateway.refund_in_dashboard(reference, 500)
+    told = [each for each in world.parts.gateway.notices if each.kind != "refund.created"]
+    world.parts.gateway.dispute_opens(reference, 2000)
     told.append(world.parts.gateway.notices[-1])
     assert len(told) == 5
     for index in order:
@@ -287,6 +286,7 @@ def told_in(order: tuple[int, ...]) -> tuple[Any, ...]:
     (sub,) = world.parts.store.records(Subscription)
     assert sub.status is Status.ACTIVE
     (invoice,) = world.invoices(sub)
+    assert (invoice.status, invoice.amount_refunded) == ("paid", 500)
     return sub.mrr, sub.period, invoice.status, invoice.payments, Counter(world.facts()), world.ledger()
 
 
@@ -313,11 +313,13 @@ def test_the_whole_log_replayed_twice_in_any_order_changes_nothing(seed: int) ->
     for reference, payment in list(world.parts.gateway.payments.items()):
         if payment.result.outcome is Outcome.PROCESSING:
             world.parts.gateway.settle(reference)
-    paid = world.parts.gateway.charges()[0].request
-    known = {"customer_id": paid.customer_id, "invoice_id": paid.invoice_id}
-    dispute = world.parts.gateway.dispute_opens(world.parts.gateway.charges()[0].reference)
+    charged = world.parts.gateway.charges()[0]
+    world.parts.gateway.refund_in_dashboard(charged.reference, 500)
+    failing = world.parts.gateway.refund_in_dashboard(charged.reference, 700)
+    world.parts.gateway.settle_refund(failing, "failed")
+    dispute = world.parts.gateway.dispute_opens(charged.reference, 2000)
     world.parts.gateway.dispute_closes(dispute, won=False)
-    log = [*world.parts.gateway.notices, a_notice(world, "charge.refunded", **known)]
+    log = list(world.parts.gateway.notices)
     assert len(log) > 12
     assert jobs.apply_notices(log) == []
     environment = world.parts.store.get(environment_key(world.env))

@@ -104,7 +104,7 @@ def test_money_that_comes_for_a_void_invoice_is_refunded_once() -> None:
         )
         assert found is not None
         collection.settle(world.ctx(), *fresh, found)
-    world.expect("payment.refunded")
+    world.expect("payment.unexpected", "payment.refunded")
     assert world.parts.gateway.totals("USD") == world.parts.gateway.refunded("USD") > 0
     assert world.ledger() == {}
     assert world.reload(subscription).status == "incomplete_expired"

@@ -194,12 +194,12 @@ def assert_books(world: World) -> None:
         assert sum(ledger.values()) == 0
         of = [invoice for invoice in invoices if invoice.currency == currency]
         collected = [p for i in of for p in i.payments if p.id not in recorded]
-        by_hand = [payment for payment in recorded.values() if payment.currency == currency]
+        recorded_in = [payment for payment in recorded.values() if payment.currency == currency]
         disputes = [dispute for p in collected for dispute in p.disputes]
         taken = sum(each.state.withdrawn for each in disputes)
         lost = sum(each.lost for each in disputes)
         fees = sum(each.state.fee for each in disputes if each.state.fee_currency == currency)
-        cash = sum(p.amount for p in (*collected, *by_hand)) - taken - fees
+        cash = sum(p.amount - p.refunded for p in (*collected, *recorded_in)) - taken - fees
         assert ledger.get(LedgerAccount.CASH, 0) == cash
         assert ledger.get(LedgerAccount.PROCESSOR_FEES, 0) == fees
         assert all(

@@ -150,6 +150,8 @@ TABLE: list[tuple[tuple[Fact, ...], str | None]] = [
         None,
     ),
     ((fact("payment.refunded"),), "refund"),
+    ((fact("refund.failed", amount=2900, currency="USD", was_refunded=True),), "refund_failed"),
+    ((fact("refund.failed", amount=2900, currency="USD", was_refunded=False),), None),
     ((fact("payment.recorded"), fact("invoice.paid")), "payment_received"),
     ((fact("subscription.expired"), fact("invoice.voided")), None),
     ((fact("payment_method.attached"),), None),

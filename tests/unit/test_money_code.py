@@ -64,7 +64,7 @@ def test_what_is_sent_is_the_invoices_own_integer(currency: str) -> None:
     assert (sent["amount"], sent["currency"]) == (amount, currency.lower())
     given_back = refund_params(
         RefundRequest(
-            key="refund:1", env="live", customer_id="cus_1", invoice_id="inv_1", reference="pi_1",
+            key="refund:1", env="live", customer_id="cus_1", payment_id="pay_1", refund_id="ref_1", reference="pi_1",
             amount=amount, currency=currency,
         )
     )  # fmt: skip

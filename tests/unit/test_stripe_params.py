@@ -124,15 +124,15 @@ def test_a_charge_says_the_same_every_time() -> None:
     assert charge_params(replace(request, attempt=later), "https://billing.example/") == params
 
 
-def test_a_refund_carries_its_key() -> None:
+def test_a_refund_carries_our_ids() -> None:
     request = RefundRequest(
-        key="crn_1", env="live", customer_id="cus_1", invoice_id="inv_1", reference="pi_1", amount=5124,
-        currency="KWD",
+        key="refund:pay_1:1", env="live", customer_id="cus_1", payment_id="pay_1", refund_id="ref_1",
+        reference="pi_1", amount=5124, currency="KWD",
     )  # fmt: skip
     assert refund_params(request) == {
         "payment_intent": "pi_1",
         "amount": 5120,
-        "metadata": {"env": "live", "customer": "cus_1", "invoice": "inv_1", "key": "crn_1"},
+        "metadata": {"env": "live", "customer": "cus_1", "payment": "pay_1", "refund": "ref_1"},
     }
 
 

@@ -8,6 +8,8 @@ Methods answer as their name says (`pm_card_visa` pays, `pm_card_lost` is refuse
     gateway.behave(card.id, "insufficient_funds")       # from now on
     gateway.script(["lost_after_charge", "unavailable"])  # the next two charges
     gateway.script(["unavailable"], on="refund")
+    gateway.refund_in_dashboard("pi_mem_1", 500)        # somebody else's refund
+    gateway.settle_refund("re_mem_1", "failed")         # the bank's last word
 """
 
 from __future__ import annotations
@@ -32,11 +34,13 @@ from chalicelib.application.ports import (
     Confirmation,
     ProcessorNotice,
     RefundRequest,
+    ReportedRefund,
 )
 from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.dispute import Dispute, DisputeState, DisputeStatus
 from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
 from chalicelib.domain.payment import CANCELED, ChargeResult, DeclineKind, Outcome
+from chalicelib.domain.refund import RefundResult, RefundStatus
 
 BEHAVIOURS = {
     "pm_card_visa": "ok",
@@ -48,6 +52,8 @@ BEHAVIOURS = {
     "pm_card_authenticationRequired": "authentication_required",
     "pm_debit_processing": "processing",
     "pm_sepaDebit": "processing",
+    "pm_card_refundFail": "ok",
+    "pm_card_pendingRefund": "ok",
 }
 """Method name → `ok`, `processing`, or a decline code. Any other name that starts with `pm_` pays."""
 
@@ -56,6 +62,9 @@ REFUSED_AT_ATTACH = {
     "pm_card_chargeDeclinedExpiredCard": "expired_card",
 }
 """Cards that the bank refuses as soon as they are to be saved."""
+
+REFUNDED_PENDING = "pm_card_pendingRefund"
+"""Its refunds are pending until `settle_refund`. Those of pm_card_refundFail succeed, and are expected to fail."""
 
 _METHOD = re.compile(r"pm_[A-Za-z0-9_]+")
 _ALIASES = {"decline": "generic_decline", "needs_customer": "authentication_required", "hard": "lost_card"}
@@ -78,6 +87,17 @@ class Charged:
     asked: str | None = None
     """Where the bank asks its customer, and they come back to: after `confirm_charge`, until `settle`."""
     disputes: dict[str, DisputeState] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Refunded:
+    """A refund as the processor holds it; `request` None: made in its dashboard."""
+
+    reference: str
+    payment: Charged
+    amount: int
+    result: RefundResult
+    request: RefundRequest | None = None
 
 
 @dataclass(slots=True)
@@ -111,7 +131,7 @@ class MemoryGateway:
     methods: dict[str, _Method] = field(default_factory=dict)
     payments: dict[str, Charged] = field(default_factory=dict)
     pages: dict[str, HostedPage] = field(default_factory=dict)
-    refunds: dict[str, RefundRequest] = field(default_factory=dict)
+    refunds: dict[str, Refunded] = field(default_factory=dict)
     notices: list[ProcessorNotice] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _envs: dict[str, str] = field(default_factory=dict)
@@ -182,13 +202,33 @@ class MemoryGateway:
                 self._notify("payment_intent.canceled", payment.reference, payment.request)
             return payment.result
 
-    def refund(self, request: RefundRequest) -> str:
+    def refund(self, request: RefundRequest) -> RefundResult:
         with self._lock:
-            self._begin("refund")
-            for reference, known in self.refunds.items():
-                if (known.env, known.key, known.reference) == (request.env, request.key, request.reference):
-                    return reference
-            return self._give_back(request)
+            fault = self._begin("refund", lossy=True)
+            if fault == "lost_before_charge":
+                return RefundResult(status=RefundStatus.IN_FLIGHT)
+            key = f"refund:{request.env}:{request.key}"
+            result: RefundResult = self._once(key, request, lambda: self._give_back(request))
+            if fault == "lost_after_charge":
+                return RefundResult(status=RefundStatus.IN_FLIGHT)
+            return result
+
+    def refunds_of(self, reference: str) -> tuple[ReportedRefund, ...]:
+        with self._lock:
+            self._begin("refunds_of")
+            return tuple(
+                ReportedRefund(
+                    reference=each.reference,
+                    amount=each.amount,
+                    result=each.result,
+                    refund_id=each.request.refund_id if each.request else None,
+                )
+                for each in self.refunds.values()
+                if each.payment.reference == reference
+            )
+
+    def movable(self, amount: int, currency: str) -> int:
+        return currencies.from_stripe(currencies.to_stripe(amount, currency), currency)
 
     def disputes(self, payment: str) -> list[DisputeState]:
         with self._lock:
@@ -361,6 +401,29 @@ class MemoryGateway:
         """The payment that a dispute is about."""
         return next(payment for payment in self.payments.values() if dispute in payment.disputes)
 
+    def refund_in_dashboard(self, reference: str, amount: int) -> str:
+        """Somebody refunds a payment at the processor itself; answers its reference."""
+        with self._lock:
+            payment = self.payments[reference]
+            if amount > payment.amount - payment.refunded:
+                raise ValueError(f"{reference} has less left")
+            return self._refund(payment, amount, None).reference
+
+    def settle_refund(self, reference: str, outcome: str = "succeeded") -> None:
+        """The bank's word on a refund: `succeeded`, or `failed`, which may come long after a success."""
+        with self._lock:
+            refund = self.refunds[reference]
+            status = RefundStatus(outcome)
+            failed = status is RefundStatus.FAILED
+            if failed:
+                refund.payment.refunded -= refund.amount
+            refund.result = replace(
+                refund.result, status=status, failure="expired_or_canceled_card" if failed else ""
+            )
+            self._notify_of_refund("refund.updated", refund)
+            if failed:
+                self._notify_of_refund("refund.failed", refund)
+
     def pay_checkout(self, reference: str, method: str = "pm_card_visa") -> CheckoutState:
         """The customer pays (or saves a card) on the hosted page; a declined card leaves the page open."""
         with self._lock:
@@ -376,7 +439,12 @@ class MemoryGateway:
         return sum(payment.amount for payment in self._succeeded() if payment.currency == currency)
 
     def refunded(self, currency: str) -> int:
-        return sum(payment.refunded for payment in self.payments.values() if payment.currency == currency)
+        """What went back, in minor units, pending refunds not counted."""
+        return sum(
+            refund.amount
+            for refund in self.refunds.values()
+            if refund.payment.currency == currency and refund.result.status is RefundStatus.SUCCEEDED
+        )
 
     def charges(self, invoice_id: str | None = None) -> list[Charged]:
         """Succeeded payments, of one invoice or all."""
@@ -478,22 +546,36 @@ class MemoryGateway:
             payment.disputes[dispute] = replace(state, **changes)
             self._notify(f"charge.dispute.{event}", payment.reference, payment.request)
 
-    def _give_back(self, request: RefundRequest) -> str:
+    def _give_back(self, request: RefundRequest) -> RefundResult:
         payment = self.payments.get(request.reference)
-        if payment is None or payment.result.outcome is not Outcome.SUCCEEDED:
+        if payment is None or request.currency != payment.currency or request.amount < 1:
             raise GatewayMisuseError("there is no such payment to refund")
-        states = payment.disputes.values()
-        contested = sum(Dispute(state=state, opened_at=self.now()).contested for state in states)
-        if (
-            request.amount > payment.amount - payment.refunded - contested
-            or request.currency != payment.currency
-        ):
-            raise GatewayMisuseError("the refund is greater than what is left of the payment")
-        payment.refunded += request.amount
+        if payment.result.outcome is not Outcome.SUCCEEDED:
+            return RefundResult(status=RefundStatus.FAILED, failure="refused")
+        contested = sum(
+            Dispute(state=state, opened_at=self.now()).contested for state in payment.disputes.values()
+        )
+        amount = self.movable(request.amount, payment.currency)
+        left = payment.amount - payment.refunded - contested
+        if amount > left:
+            code = "refused" if left else "charge_already_refunded"
+            return RefundResult(status=RefundStatus.FAILED, failure=code)
+        return self._refund(payment, amount, request).result
+
+    def _refund(self, payment: Charged, amount: int, request: RefundRequest | None) -> Refunded:
+        pending = payment.result.method is not None and payment.result.method.fingerprint.endswith(
+            REFUNDED_PENDING
+        )
         reference = f"re_mem_{len(self.refunds) + 1}"
-        self.refunds[reference] = request
-        self._notify("charge.refunded", request.reference, payment.request)
-        return reference
+        status = RefundStatus.PENDING if pending else RefundStatus.SUCCEEDED
+        refund = Refunded(
+            reference, payment, amount, RefundResult(status=status, reference=reference), request
+        )
+        payment.refunded += amount
+        self.refunds[reference] = refund
+        self._notify_of_refund("refund.created", refund)
+        self._notify("charge.refunded", payment.reference, payment.request)
+        return refund
 
     def _open(self, request: CheckoutRequest) -> CheckoutPage:
         if request.amount:
@@ -568,6 +650,12 @@ class MemoryGateway:
 
     def _succeeded(self) -> list[Charged]:
         return [p for p in self.payments.values() if p.result.outcome is Outcome.SUCCEEDED]
+
+    def _notify_of_refund(self, kind: str, refund: Refunded) -> None:
+        """It leads to its payment, by the payment's metadata where it has none of its own."""
+        self._notify(kind, refund.payment.reference, refund.payment.request)
+        if refund.request is not None:
+            self.notices[-1] = replace(self.notices[-1], refund_id=refund.request.refund_id)
 
     def _notify(self, kind: str, reference: str, request: ChargeRequest | CheckoutRequest) -> None:
         self.notices.append(

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from chalicelib.adapters.stripe.currencies import from_stripe
 from chalicelib.adapters.stripe.declines import decline, decline_of
-from chalicelib.application.ports import CheckoutState, Confirmation
+from chalicelib.application.ports import CheckoutState, Confirmation, ReportedRefund
 from chalicelib.domain.customer import PaymentMethod
 from chalicelib.domain.dispute import DisputeState, DisputeStatus
 from chalicelib.domain.payment import CANCELED, ChargeResult, Decline, DeclineKind, Outcome
+from chalicelib.domain.refund import RefundResult, RefundStatus
 
 Json = Mapping[str, Any]
 
@@ -20,6 +21,11 @@ _OUTCOMES: Final = {
     "processing": Outcome.PROCESSING,
     "requires_action": Outcome.REQUIRES_ACTION,
     "canceled": Outcome.DECLINED,
+}
+_REFUND_STATUSES: Final = {
+    "succeeded": RefundStatus.SUCCEEDED,
+    "pending": RefundStatus.PENDING,
+    "requires_action": RefundStatus.PENDING,
 }
 _RANK: Final = [
     Outcome.SUCCEEDED,
@@ -98,6 +104,31 @@ def best_of(intents: list[Json]) -> ChargeResult | None:
     """Of several intents of one attempt the one that moved money, or may."""
     results = sorted((charge_result(each) for each in intents), key=lambda each: _RANK.index(each.outcome))
     return results[0] if results else None
+
+
+def refund_result(refund: Json) -> RefundResult:
+    """A refund of Stripe's. One that waits for the customer to say where the money goes is pending."""
+    status = refund["status"]
+    failed = status in ("failed", "canceled")
+    return RefundResult(
+        status=RefundStatus.FAILED if failed else _REFUND_STATUSES[status],
+        reference=refund["id"],
+        failure=(refund.get("failure_reason") or status) if failed else "",
+    )
+
+
+def refused_refund(error: Json) -> RefundResult:
+    """A definite no: nothing is left of the charge, it is disputed, or the balance does not suffice."""
+    return RefundResult(status=RefundStatus.FAILED, failure=error.get("code") or "refused")
+
+
+def reported_refund(refund: Json) -> ReportedRefund:
+    return ReportedRefund(
+        reference=refund["id"],
+        amount=from_stripe(refund["amount"], refund["currency"].upper()),
+        result=refund_result(refund),
+        refund_id=(refund.get("metadata") or {}).get("refund"),
+    )
 
 
 def payment_method(method: Json) -> PaymentMethod:

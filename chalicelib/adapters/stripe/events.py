@@ -26,6 +26,7 @@ _OWN_METADATA: Final = (
 )
 _OF_A_PAYMENT: Final = (
     "charge.refunded",
+    "refund.created",
     "refund.updated",
     "refund.failed",
     "charge.dispute.created",
@@ -95,6 +96,7 @@ def with_ids(notice: ProcessorNotice, metadata: Mapping[str, Any]) -> ProcessorN
         subscription_id=metadata.get("subscription"),
         invoice_id=metadata.get("invoice"),
         checkout_id=metadata.get("checkout"),
+        refund_id=metadata.get("refund"),
         attempt=attempt,
     )
 

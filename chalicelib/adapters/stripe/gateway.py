@@ -32,11 +32,13 @@ from chalicelib.application.ports import (
     Confirmation,
     ProcessorNotice,
     RefundRequest,
+    ReportedRefund,
 )
 from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.dispute import DisputeState
 from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
 from chalicelib.domain.payment import ChargeResult, Outcome
+from chalicelib.domain.refund import RefundResult, RefundStatus
 
 LEAST_FOR_CHARGE_SECONDS: Final = 5.0
 IN_FLIGHT: Final = timedelta(minutes=2)
@@ -156,16 +158,29 @@ class StripeGateway:
             return ChargeResult(outcome=Outcome.UNKNOWN)
         return answers.best_of([self._canceled(intent) for intent in intents])
 
-    def refund(self, request: RefundRequest) -> str:
-        """Looks first whether this refund was made already: its key outlives Stripe's memory of it."""
-        intent = {"payment_intent": request.reference, "limit": _PAGE}
-        for page in self._pages("/v1/refunds", intent):
-            for refund in page:
-                if refund["metadata"].get("key") == request.key and refund["status"] != "failed":
-                    return str(refund["id"])
+    def refund(self, request: RefundRequest) -> RefundResult:
+        """One call. Raises GatewayUnavailableError, with nothing refunded, on a rate limit or when Stripe cannot be
+        reached; KeyReusedError if the refund is not what it was.
+        """
         body = params.refund_params(request)
-        made = self._call("post", "/v1/refunds", key=f"refund:{request.env}:{request.key}", **body)
-        return str(made["id"])
+        key = f"refund:{request.env}:{request.key}"
+        try:
+            return answers.refund_result(self._client.call("post", "/v1/refunds", key=key, retries=0, **body))
+        except UnansweredError:
+            return RefundResult(status=RefundStatus.IN_FLIGHT)
+        except RefusedError as refusal:
+            if refusal.status not in (400, 402):
+                raise
+            return answers.refused_refund(refusal.error)
+
+    def refunds_of(self, reference: str) -> tuple[ReportedRefund, ...]:
+        query = {"payment_intent": reference, "limit": _PAGE}
+        return tuple(
+            answers.reported_refund(refund) for page in self._pages("/v1/refunds", query) for refund in page
+        )
+
+    def movable(self, amount: int, currency: str) -> int:
+        return currencies.from_stripe(currencies.to_stripe(amount, currency), currency)
 
     def disputes(self, payment: str) -> list[DisputeState]:
         """One call: Stripe lists a payment's disputes with their balance transactions."""

@@ -83,7 +83,10 @@ def refund_params(request: RefundRequest) -> RefundCreateParams:
         "payment_intent": request.reference,
         "amount": to_stripe(request.amount, request.currency),
         "metadata": labels(
-            env=request.env, customer=request.customer_id, invoice=request.invoice_id, key=request.key
+            env=request.env,
+            customer=request.customer_id,
+            payment=request.payment_id,
+            refund=request.refund_id,
         ),
     }
 

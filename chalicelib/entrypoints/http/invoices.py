@@ -177,6 +177,7 @@ def invoice_view(ctx: Context, invoice: Invoice) -> InvoiceView:
         amount_paid=invoice.amount_paid,
         credited=invoice.credited,
         amount_remaining=invoice.amount_remaining,
+        amount_refunded=invoice.amount_refunded,
         attempts=[_attempt(attempt) for attempt in invoice.attempts],
         confirmation_url=confirmation.link_of(ctx, invoice),
         payments=[

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chalice.app import Blueprint
 
 from chalicelib.application import payments as use_cases
+from chalicelib.application import refunds
 from chalicelib.domain.errors import (
     ConflictError,
     CurrencyMismatchError,
+    GatewayUnavailableError,
     InvalidStateError,
     NotFoundError,
     ValidationError,
 )
 from chalicelib.domain.payment import Allocation, Payment
+from chalicelib.domain.refund import Refund
 from chalicelib.entrypoints.http.disputes import dispute_views
-from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.kit import Call, Reply, Scope, endpoint
 from chalicelib.entrypoints.http.schemas.payments import (
     AllocationView,
     PaidWithView,
@@ -22,6 +27,8 @@ from chalicelib.entrypoints.http.schemas.payments import (
     PaymentQuery,
     PaymentRequest,
     PaymentView,
+    RefundRequest,
+    RefundView,
 )
 
 bp = Blueprint(__name__)
@@ -68,7 +75,8 @@ def record_payment(call: Call[PaymentRequest]) -> PaymentView:
 def list_payments(call: Call[None]) -> PaymentPage:
     query = call.query
     page = use_cases.list_payments(call.ctx, query.customer, limit=query.limit, cursor=query.cursor)
-    return PaymentPage(data=[payment_view(each) for each in page.records], next_cursor=page.cursor)
+    known = refunds.list_refunds(call.ctx, query.customer)
+    return PaymentPage(data=[payment_view(each, known) for each in page.records], next_cursor=page.cursor)
 
 
 @endpoint(
@@ -82,10 +90,54 @@ def list_payments(call: Call[None]) -> PaymentPage:
     errors=(NotFoundError,),
 )
 def get_payment(call: Call[None]) -> PaymentView:
-    return payment_view(use_cases.get_payment(call.ctx, call.path["id"]))
+    payment = use_cases.get_payment(call.ctx, call.path["id"])
+    return payment_view(payment, refunds.list_refunds(call.ctx, payment.customer_id))
 
 
-def payment_view(payment: Payment) -> PaymentView:
+@endpoint(
+    bp,
+    "POST",
+    "/v1/payments/{id}/refunds",
+    body=RefundRequest,
+    answer=RefundView,
+    status=201,
+    also={202: "On record; its outcome is not known yet"},
+    scope=Scope.REFUND,
+    tag="Payments",
+    summary="Return a payment, or part of it",
+    errors=(NotFoundError, ValidationError, InvalidStateError, ConflictError, GatewayUnavailableError),
+)
+def refund_payment(call: Call[RefundRequest]) -> Reply:
+    body = call.body
+    refund = refunds.refund_payment(
+        call.ctx,
+        call.path["id"],
+        amount=body.amount,
+        reason=body.reason,
+        invoice_id=body.invoice,
+        from_credit=body.from_credit,
+    )
+    return Reply(content=refund_view(refund), status=202 if refund.is_open else 201)
+
+
+def refund_view(refund: Refund) -> RefundView:
+    return RefundView(
+        id=refund.id,
+        payment=refund.payment_id,
+        amount=refund.amount,
+        currency=refund.currency,
+        status=refund.status,
+        reason=refund.reason,
+        failure=refund.failure or None,
+        allocations=_allocations(refund.allocations),
+        reference=refund.reference,
+        at=refund.at,
+        settled_at=refund.settled_at,
+    )
+
+
+def payment_view(payment: Payment, known: Sequence[Refund] = ()) -> PaymentView:
+    """`known` are the customer's refunds."""
     method = payment.method
     return PaymentView(
         id=payment.id,
@@ -95,11 +147,15 @@ def payment_view(payment: Payment) -> PaymentView:
         at=payment.at,
         kind=payment.kind,
         reference=payment.reference,
-        allocations=[
-            AllocationView(invoice=each.invoice_id, amount=each.amount) for each in payment.allocations
-        ],
+        allocations=_allocations(payment.allocations),
         credited=payment.credited,
         refunded=payment.refunded,
+        refunding=payment.refunding,
+        refunds=[refund_view(each) for each in known if each.payment_id == payment.id],
         payment_method=PaidWithView(id=method.id, brand=method.brand, last4=method.last4) if method else None,
         disputes=dispute_views(payment),
     )
+
+
+def _allocations(allocations: Sequence[Allocation]) -> list[AllocationView]:
+    return [AllocationView(invoice=each.invoice_id, amount=each.amount) for each in allocations]

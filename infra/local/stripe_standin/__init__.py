@@ -28,6 +28,7 @@ Control API (JSON; a POST needs `Content-Type: application/json`):
                                                           kinds: `faults.KINDS`; `path` is a prefix
     DELETE /_control/faults                               take them back
     POST /_control/idempotency/expire {"prefix": ""}      forget keys, as Stripe does after a day
+    POST /_control/refunds/{id}/settle {"outcome": "succeeded"|"failed"}   pending, or failing after it succeeded
     POST /_control/disputes {"payment_intent"|"charge": …, "reason": …, "amount": …, "inquiry": …}
     POST /_control/disputes/{id}/close {"status": "won"|"lost"}
     POST /_control/payment_methods/{id}/auto_update {"exp_month", "exp_year", "last4", "brand" | "number"}

@@ -48,7 +48,8 @@ DECLINES: dict[str, tuple[str, str | None, str]] = {
 
 @dataclass(frozen=True)
 class Card:
-    """What a test card does: `charge` and `attach` name a decline; `auth` is when the customer must confirm."""
+    """What a test card does: `charge` and `attach` name a decline; `auth` is when the customer must confirm, `refund`
+    what becomes of its refunds: `fail` or `pending`."""
 
     brand: str = "visa"
     funding: str = "credit"
@@ -58,6 +59,7 @@ class Card:
     auth: str = "never"
     blocked: bool = False
     dispute: str | None = None
+    refund: str | None = None
 
 
 def refusing(reason: str, *, brand: str = "visa") -> Card:
@@ -102,6 +104,8 @@ CARDS: dict[str, Card] = {
     "4000000000003055": Card(),
     "4000000000000259": Card(dispute="fraudulent"),
     "4000000000002685": Card(dispute="product_not_received"),
+    "4000000000005126": Card(refund="fail"),
+    "4000000000007726": Card(refund="pending"),
 }
 
 TOKENS: dict[str, str] = {
@@ -141,6 +145,8 @@ TOKENS: dict[str, str] = {
     "threeDSecureOptional": "4000000000003055",
     "createDispute": "4000000000000259",
     "createDisputeProductNotReceived": "4000000000002685",
+    "refundFail": "4000000000005126",
+    "pendingRefund": "4000000000007726",
 }
 """Suffix of `pm_card_…` and `tok_…` to the card number that it stands for."""
 

@@ -93,6 +93,9 @@ def succeed(call: Call, intent: Record, method: Record, charge: Record) -> None:
     keep_method(call, intent, method)
     call.emit("charge.succeeded", charge)
     call.emit("payment_intent.succeeded", intent)
+    if method.hidden.get("refund"):
+        charge.hidden["refund"] = method.hidden["refund"]
+        call.store.save(charge)
     if reason := method.hidden.get("dispute"):
         open_dispute(call, charge, reason=reason)
 

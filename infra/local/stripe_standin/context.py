@@ -22,7 +22,7 @@ DEFAULT_EVENTS = (
     "payment_intent.succeeded payment_intent.payment_failed payment_intent.processing payment_intent.canceled "
     "payment_intent.requires_action setup_intent.succeeded setup_intent.setup_failed checkout.session.completed "
     "checkout.session.expired checkout.session.async_payment_succeeded checkout.session.async_payment_failed "
-    "charge.refunded refund.updated refund.failed charge.dispute.created charge.dispute.updated "
+    "charge.refunded refund.created refund.updated refund.failed charge.dispute.created charge.dispute.updated "
     "charge.dispute.funds_withdrawn charge.dispute.funds_reinstated charge.dispute.closed "
     "payment_method.attached payment_method.detached payment_method.updated "
     "payment_method.automatically_updated customer.updated customer.deleted"

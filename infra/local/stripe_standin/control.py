@@ -16,6 +16,7 @@ from . import (
     forms,
     new_payment_methods,
     payment_methods,
+    refunds,
     webhooks,
 )
 from .api import Answer, Request
@@ -192,6 +193,16 @@ def settle(call: Call, record: Record, given: Orders) -> Record:
     return record
 
 
+def settle_refund(call: Call, record: Record, given: Orders) -> Record:
+    """The bank's word on a refund that is pending, or its late refusal of one that had succeeded."""
+    if given.get("outcome") not in ("succeeded", "failed"):
+        raise invalid("outcome must be succeeded or failed", param="outcome")
+    succeeded, status = given["outcome"] == "succeeded", record.data["status"]
+    if status == "failed" or (succeeded and status != "pending"):
+        raise invalid(f"{record.id} is {status}")
+    return refunds.settle(call, record, succeeded=succeeded)
+
+
 def confirm(call: Call, record: Record, given: Orders) -> Record:
     """The customer's answer to an intent that requires action, without a browser."""
     try:
@@ -238,12 +249,13 @@ WHOLE: dict[tuple[str, str], Callable[[Standin, Orders], Orders]] = {
     ("POST", "disputes"): dispute,
 }
 STORED = {"disputes": "dispute", "payment_methods": "payment_method", "payment_intents": "payment_intent",
-          "setup_intents": "setup_intent", "checkout_sessions": "checkout.session"}  # fmt: skip
+          "setup_intents": "setup_intent", "checkout_sessions": "checkout.session", "refunds": "refund"}  # fmt: skip
 ORDERS: dict[tuple[str, str], Callable[[Call, Record, Orders], Record]] = {
     ("disputes", "close"): close_dispute,
     ("payment_methods", "auto_update"): update_card,
     ("payment_intents", "settle"): settle,
     ("payment_intents", "authenticate"): confirm,
+    ("refunds", "settle"): settle_refund,
     ("setup_intents", "authenticate"): confirm,
     ("checkout_sessions", "expire"): expire_session,
     ("checkout_sessions", "pay"): pay_session,

@@ -1,4 +1,6 @@
-"""Refunds: create, get, list; never beyond the charge."""
+"""Refunds: create, get, list; never beyond the charge. How one ends that is pending, or fails after it had
+succeeded, is an order of the control API.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ def record_refund(call: Call, charge: Record, amount: int) -> Record:
         "reason": call.params.get("reason"),
         "receipt_number": None,
         "source_transfer_reversal": None,
-        "status": "succeeded",
+        "status": "pending" if charge.hidden.get("refund") == "pending" else "succeeded",
         "transfer_reversal": None,
     }
     refund = call.store.add("refund", data, {"livemode": call.livemode})
@@ -76,6 +78,25 @@ def record_refund(call: Call, charge: Record, amount: int) -> Record:
     call.store.save(charge)
     call.emit("refund.created", refund)
     call.emit("charge.refunded", charge, {"amount_refunded": before})
+    return refund
+
+
+def settle(call: Call, refund: Record, *, succeeded: bool) -> Record:
+    """The bank's last word. Money that it could not hand on is the charge's again."""
+    previous = {"status": refund.data["status"]}
+    refund.data["status"] = "succeeded" if succeeded else "failed"
+    if not succeeded:
+        charge = call.find("charge", refund.data["charge"])
+        charge.data["amount_refunded"] -= refund.data["amount"]
+        charge.data["refunded"] = False
+        call.store.save(charge)
+        refund.data["failure_reason"] = "expired_or_canceled_card"
+        entry = book(call, charge, "refund_failure", refund.data["amount"])
+        refund.data["failure_balance_transaction"] = entry.id
+    call.store.save(refund)
+    call.emit("refund.updated", refund, previous)
+    if not succeeded:
+        call.emit("refund.failed", refund)
     return refund
 
 

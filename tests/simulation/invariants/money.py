@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from chalicelib.domain.customer import Account
@@ -11,6 +12,7 @@ from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.payment import Outcome, Payment
+from tests.simulation.invariants.arithmetic import rounded
 from tests.simulation.invariants.published import readable
 from tests.simulation.world import World
 
@@ -37,21 +39,25 @@ def money(world: World) -> Iterator[str]:
     for entry in world.journal():
         for posting in entry.postings:
             ledger[posting.currency][posting.account] += posting.amount
-    manual = world.records(Payment)
+    recorded = world.records(Payment)
     for currency in sorted({invoice.currency for invoice in invoices} | set(ledger)):
         of = [invoice for invoice in invoices if invoice.currency == currency]
-        by_hand = sum(p.amount for p in manual if p.currency == currency)
+        own = [payment for payment in recorded if payment.currency == currency]
+        by_hand = sum(p.amount - p.refunded for p in own if p.charge is None)
+        late = sum(p.amount - p.refunded for p in own if p.charge is not None)
         taken = world.processor.totals(currency) - world.processor.refunded(currency)
         withdrawn, lost, fees = _disputed(invoices, currency)
-        collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.reference is not None)
+        collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.charge is not None)
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
         bad = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.UNCOLLECTIBLE)
-        revenue = sum(i.total - i.tax - i.credited for i in of if i.status is not InvoiceStatus.VOID)
+        revenue = sum(
+            i.total - i.tax - i.credited - _returned(i) for i in of if i.status is not InvoiceStatus.VOID
+        )
         credit = sum(c.amount for a in accounts for c in a.credits if c.currency == currency)
         booked = ledger[currency]
         for what, left, right in (
             ("the ledger does not balance", sum(booked.values()), 0),
-            ("the processor's money and the payments differ", taken, collected),
+            ("the processor's money and the payments differ", taken, collected + late),
             (
                 "cash and the money received differ",
                 booked[LedgerAccount.CASH],
@@ -97,6 +103,14 @@ def disputes(world: World) -> Iterator[str]:
     held = {each for account in world.records(Account) for each in account.disputes}
     if held != open_:
         yield f"open are {open_}, accounts say {held}"
+
+
+def _returned(invoice: Invoice) -> int:
+    """The net part of what was refunded."""
+    if not invoice.amount_refunded:
+        return 0
+    tax = Fraction(invoice.tax * min(invoice.amount_refunded, invoice.total), invoice.total)
+    return invoice.amount_refunded - rounded(tax)
 
 
 def charges(world: World) -> Iterator[str]:

@@ -14,6 +14,7 @@ from chalicelib.domain.customer import Account
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.payment import AttemptStatus
+from chalicelib.domain.refund import Refund
 from tests.simulation.world import World
 
 KEPT = timedelta(days=29)
@@ -70,20 +71,15 @@ def mails(world: World) -> Iterator[str]:
 
 def reported(world: World) -> Iterator[str]:
     """What the processor reported has arrived, once, as long as it could be read back: it keeps a month."""
-    facts = Counter(
-        fact.data["reference"]
-        for entry in world.journal()
-        for fact in entry.facts
-        if fact.type == "refund.reported"
-    )
-    refunds = Counter(n.reference for n in world.processor.notices if n.kind == "charge.refunded")
+    refunds = Counter(refund.reference for refund in world.records(Refund) if refund.reference)
+    yield from (f"the refund {id_} was noted {times} times" for id_, times in refunds.items() if times > 1)
     reported = [notice for notice in world.processor.notices if readable(world, notice)]
+    refunded = {notice.reference for notice in reported if notice.kind == "charge.refunded"}
+    known = {refund.reference: refund.status for refund in world.records(Refund)}
+    for refund in world.processor.refunds.values():
+        if refund.payment.reference in refunded and known.get(refund.reference) != refund.result.status:
+            yield f"the refund {refund.reference} is {refund.result.status}, noted {known.get(refund.reference)}"
     detached = {notice.reference for notice in reported if notice.kind == "payment_method.detached"}
-    if any(facts[reference] > times for reference, times in refunds.items()):
-        yield f"refunds {refunds}, reported {facts}"
-    for notice in reported:
-        if notice.kind == "charge.refunded" and not facts[notice.reference]:
-            yield f"the refund of {notice.reference} was never noted"
     for account in world.records(Account):
         if account.payment_method is not None and account.payment_method.id in detached:
             yield f"{account.customer_id} still has the card {account.payment_method.id}, which is gone"

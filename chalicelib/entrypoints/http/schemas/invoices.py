@@ -150,6 +150,7 @@ class InvoiceView(View):
     amount_paid: int
     credited: int = Field(description="Given up with credit before it was paid: time that was not served.")
     amount_remaining: int
+    amount_refunded: int = Field(description="Returned of its payments. The invoice stays paid.")
     attempts: list[AttemptView]
     confirmation_url: str | None = Field(
         description="Where the customer confirms the latest attempt at their bank, while it waits for that."

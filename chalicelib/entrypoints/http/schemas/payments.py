@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chalicelib.domain.refund import RefundStatus
 from chalicelib.entrypoints.http.kit import Schema, View
 from chalicelib.entrypoints.http.schemas.disputes import PaymentDisputeView
 from chalicelib.entrypoints.http.schemas.subscriptions import Currency, Id
@@ -48,6 +49,17 @@ class PaymentQuery(Schema):
     cursor: Annotated[str, Field(max_length=512)] | None = None
 
 
+class RefundRequest(Schema):
+    amount: Amount | None = Field(default=None, examples=[500], description="What is left, when left out.")
+    reason: str = Field(default="", max_length=500)
+    invoice: Id | None = Field(
+        default=None, description="Of a payment that paid several invoices, the one whose part is returned."
+    )
+    from_credit: bool = Field(
+        default=False, description="Return what was paid over and is still account credit."
+    )
+
+
 class AllocationView(View):
     invoice: str
     amount: int
@@ -57,6 +69,23 @@ class PaidWithView(View):
     id: str
     brand: str
     last4: str
+
+
+class RefundView(View):
+    id: str
+    payment: str
+    amount: int
+    currency: str
+    status: RefundStatus = Field(
+        description="in_flight: on record, its outcome not known yet. pending: the bank has not confirmed it. "
+        "One that succeeded can fail later, when the bank sends the money back."
+    )
+    reason: str
+    failure: str | None = Field(description="The payment provider's code for why it failed.")
+    allocations: list[AllocationView] = Field(description="From which invoices; none: from account credit.")
+    reference: str | None = Field(description="The payment provider's id.")
+    at: datetime
+    settled_at: datetime | None
 
 
 class PaymentView(View):
@@ -69,7 +98,9 @@ class PaymentView(View):
     reference: str | None
     allocations: list[AllocationView]
     credited: int = Field(description="Paid over: became account credit.")
-    refunded: int
+    refunded: int = Field(description="What has gone back.")
+    refunding: int = Field(description="What is on its way back.")
+    refunds: list[RefundView]
     payment_method: PaidWithView | None
     disputes: list[PaymentDisputeView]
 
