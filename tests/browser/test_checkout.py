@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -157,6 +158,35 @@ def test_back_from_the_payment_page_nothing_typed_is_lost(shop: Shop, page: Any)
     assert page.is_checked("input[name=interval][value=year]")
 
 
+def test_a_renewal_is_confirmed_from_the_mail_over_the_bank(shop: Shop, page: Any) -> None:
+    email = f"kathleen.{page.device}@example.com"
+    customer = shop.api("POST", "/v1/customers", {"email": email, "name": "Kathleen Booth"})["id"]
+    order = {"customer": customer, "plan": "starter", "trial_days": 0, "payment_method": "pm_card_visa"}
+    subscription = shop.api("POST", "/v1/subscriptions", {**order, "currency": "USD"})["id"]
+    asking = {"payment_method": "pm_card_authenticationRequired"}
+    shop.api("POST", f"/v1/customers/{customer}/payment_methods", asking)
+    _advance(shop, "P1M")
+    link = _link_in_mail(shop, email)
+    page.goto(link)
+    page.shot("8-confirm")
+    page.get_by_role("button", name="Confirm $19.00").or_(page.locator("button", has_text="19,00")).click()
+    page.wait_for_url("**/c/auth/**")
+    page.shot("9-bank")
+    page.click("button[value=fail]")
+    page.get_by_text("Your bank has not confirmed the payment").wait_for()
+    page.shot("10-refused")
+    assert "client_secret" not in page.url
+    page.locator("button", has_text="19").click()
+    page.click("button[value=complete]")
+    page.get_by_text("It is paid").wait_for()
+    page.shot("11-confirmed")
+    assert shop.api("GET", f"/v1/subscriptions/{subscription}")["status"] == "active"
+    newest, *_ = shop.api("GET", f"/v1/invoices?subscription={subscription}")["data"]
+    assert (newest["status"], [each["status"] for each in newest["attempts"]]) == ("paid", ["succeeded"])
+    page.goto(link)
+    page.get_by_text("It is paid").wait_for()
+
+
 def test_a_free_account_and_a_talk_with_sales(shop: Shop, page: Any) -> None:
     page.goto(f"{shop.url}/signup?plan=free&key={shop.publishable}")
     page.press("#email", "Enter")
@@ -185,6 +215,21 @@ def _pay(page: Any, number: str) -> None:
     page.fill("#cardExpiry", "12 / 34")
     page.fill("#cardCvc", "123")
     page.click("button[type=submit]")
+
+
+def _link_in_mail(shop: Shop, email: str) -> str:
+    """Where the button of the mail leads that asks to confirm a payment."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with urllib.request.urlopen(f"{shop.url}/_local/mail.json", timeout=10) as answer:
+            mails = json.load(answer)
+        for mail in mails:
+            if email in mail["to"] and mail["subject"].startswith("Please confirm your payment"):
+                found: str = mail["text"].partition("Confirm the payment: ")[2].split()[0]
+                assert f'href="{escape(found)}"' in mail["html"]
+                return found
+        time.sleep(0.3)
+    raise AssertionError([(mail["to"], mail["subject"]) for mail in mails])
 
 
 def _advance(shop: Shop, by: str) -> None:
