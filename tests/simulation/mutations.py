@@ -166,7 +166,7 @@ def dunning_never_ends() -> Iterator[None]:
 @_mutation
 def posting_missing() -> Iterator[None]:
     """A payment is not booked."""
-    with patch.object(collection_rules, "_payment_postings", lambda *args: ()):
+    with patch.object(collection_rules, "payment_postings", lambda *args: ()):
         yield
 
 
