@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +21,7 @@ import pytest
 from chalicelib.adapters.codec import dumps, encode
 from chalicelib.adapters.mail.render import render
 from chalicelib.adapters.memory.fakes import MemoryMailer
+from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.application import feed
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.entrypoints.jobs import due, mailer, notices, projector, tick
@@ -57,7 +58,8 @@ class Month:
         self.billing = billing
         self.mailer = MemoryMailer()
         services = billing.api.services
-        services.secrets, services.mailer, services.render = Secrets(), self.mailer, render
+        services.mailer, services.render = self.mailer, render
+        services.secrets = Secrets()  # type: ignore[assignment]
         services.allowed_origins = (services.public_url, "https://shop.example")
         self.env = billing.api.sandbox.environment.id
 
@@ -175,7 +177,9 @@ class Month:
         api = self.billing.api
         events = feed.read_events(api.services.ops, self.env, limit=1000).events
         assert len(events) > 10
-        return repr(api.store._partitions) + api.services.ops.dump() + repr(events) + self.letters
+        ops = api.services.ops
+        assert isinstance(ops, MemoryOps)
+        return repr(api.store._partitions) + ops.dump() + repr(events) + self.letters
 
 
 def profile() -> dict[str, Any]:
@@ -197,7 +201,8 @@ def told() -> Iterator[tuple[Month, str]]:
     handler.addFilter(lambda record: not record.name.startswith("infra."))  # the stand-in is not shipped
     standin = StandinWorld()
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setattr("tests.infra.api.NOW", datetime.now(UTC))  # the stand-in's pages run on the real clock
+        # The stand-in's pages run on the real clock, and the API's moves on by a second per request.
+        patch.setattr("tests.infra.api.NOW", datetime.now(UTC) - timedelta(minutes=10))
         billing = stack.enter_context(billing_on())
         for name in ("", "perennial", "stripe", "urllib3", "chalicelib"):
             patch.setattr(logging.getLogger(name), "handlers", [handler] if name in ("", "perennial") else [])

@@ -139,6 +139,28 @@ def test_an_id_of_another_tenant_in_a_query_finds_nothing(billing, path):
     assert answers[0].status == 404 or answers[0].json["data"] == []
 
 
+PAGES = {
+    "/checkout/pay": "/v1/checkout_sessions",
+    "/checkout/return": "/v1/checkout_sessions",
+    "/welcome": "/v1/signup_sessions",
+}
+"""Pages that an id in their address opens; the environment stands beside it, so it may be guessed too."""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_of_another_tenants_id_is_as_missing_as_a_missing_one(billing, path):
+    theirs = tenant_b(billing)[PAGES[path]]
+    ours = billing.api.sandbox.environment.id
+    name = "signup" if path == "/welcome" else "session"
+    shown = []
+    for env in (ours, "live", "sbx_nobody", "", "../live", ours + "#claim"):
+        for id_ in (theirs, missing(theirs), "x", "", theirs.upper()):
+            answer = billing("GET", path, key="", query={"env": env, name: id_})
+            assert answer.status == 404, (env, id_)
+            shown.append(answer.text)
+    assert len(set(shown)) == 1
+
+
 CANARY = "canaryvalue"
 
 
