@@ -11,7 +11,6 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -200,10 +199,9 @@ def told() -> Iterator[tuple[Month, str]]:
     handler.setFormatter(logger().registered_formatter)
     handler.addFilter(lambda record: not record.name.startswith("infra."))  # the stand-in is not shipped
     standin = StandinWorld()
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        # The stand-in's pages run on the real clock, and the API's moves on by a second per request.
-        patch.setattr("tests.infra.api.NOW", datetime.now(UTC) - timedelta(minutes=10))
-        billing = stack.enter_context(billing_on())
+    # The stand-in's pages run on the real clock, and the API's moves on by a second per request.
+    now = datetime.now(UTC) - timedelta(minutes=10)
+    with pytest.MonkeyPatch.context() as patch, billing_on(now) as billing:
         for name in ("", "perennial", "stripe", "urllib3", "chalicelib"):
             patch.setattr(logging.getLogger(name), "handlers", [handler] if name in ("", "perennial") else [])
         patch.setattr(logging.getLogger(), "level", logging.DEBUG)
