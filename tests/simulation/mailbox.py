@@ -52,7 +52,21 @@ def _is_true(world: World, letter: SentLetter) -> bool:
         case "receipt":
             amount = letter.data["amount"]
             return invoice is not None and any(payment.amount == amount for payment in invoice.payments)
-        case "payment_failed" | "payment_missing" | "invoice" | "invoice_overdue":
+        case "payment_confirm":
+            attempt = invoice.attempt if invoice else None
+            return (
+                attempt is not None and attempt.awaits_customer and attempt.number == letter.data["attempt"]
+            )
+        case (
+            "payment_urgent"
+            | "payment_final"
+            | "unpaid"
+            | "grace_ended"
+            | "payment_failed"
+            | "payment_missing"
+            | "invoice"
+            | "invoice_overdue"
+        ):
             return invoice is not None and invoice.status is InvoiceStatus.OPEN
         case "trial_will_end":
             return subscription is None or subscription.status is Status.TRIALING

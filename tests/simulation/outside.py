@@ -84,6 +84,13 @@ def page_pay(world: World, which: int, card: str) -> None:
             world.processor.pay_checkout(page.page.reference, own if card == OWN else card)
 
 
+def authenticate(world: World, which: int, passed: bool) -> None:
+    """The customer does at their bank what it asks, or fails to."""
+    asked = [p for p in world.processor.payments.values() if p.asked is not None]
+    if asked:
+        world.processor.authenticate(asked[which % len(asked)].reference, passed=passed)
+
+
 def dispute(world: World, which: int, percent: int, inquiry: bool) -> None:
     """A customer's bank claims a payment back, wholly or in part, or asks about it first."""
     paid = [p for p in world.processor.charges() if not p.refunded and not p.disputes]
@@ -107,7 +114,8 @@ def decide(world: World, which: int, won: bool) -> None:
 
 
 EVENTS: dict[str, Callable[..., None]] = {
-    each.__name__: each for each in (wait, behave, detach, network_update, bank, page_pay, dispute, decide)
+    each.__name__: each
+    for each in (wait, behave, detach, network_update, bank, page_pay, authenticate, dispute, decide)
 }
 
 

@@ -159,6 +159,10 @@ ACTIONS: dict[str, Any] = {
     "page_expire": lambda draw: {"which": draw.any_number()},
     "bank": lambda draw: {"how": draw.one(("ok", "ok", "insufficient_funds"))},
     "profile": lambda draw: {"who": draw.any_number(), "zone": draw.one(ZONES)},
+    "confirm": lambda draw: {"which": draw.any_number()},
+    "authenticate": lambda draw: {"which": draw.any_number(), "passed": draw.random.random() < 0.7},
+    "confirm_return": lambda draw: {"which": draw.any_number()},
+    "erase": lambda draw: {"who": draw.any_number()},
     "dispute": lambda draw: {
         "which": draw.any_number(),
         "percent": draw.one((100, 100, 40)),
@@ -171,8 +175,10 @@ WEIGHTS = {
     "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
     "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
     "network_update": 2, "extend_trial": 2, "end_trial": 2, "dispute": 3, "decide": 4,
+    "confirm": 5, "confirm_return": 2, "erase": 1,
 }  # fmt: skip
-CLIENTS = frozenset(ACTIONS) - {"behave", "detach", "network_update", "page_pay", "bank", "dispute", "decide"}
+OTHERS = {"behave", "detach", "network_update", "page_pay", "bank", "dispute", "decide", "authenticate"}
+CLIENTS = frozenset(ACTIONS) - OTHERS
 """Steps that are requests: whoever made one may repeat it until it is answered."""
 FAULTS = (
     ("kill",) * 6
@@ -182,12 +188,13 @@ FAULTS = (
 )
 ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "retry",
           "page_return", "page_expire", "page_pay", "reactivate", "detach", "network_update", "extend_trial",
-          "end_trial", "write_off", "dispute", "decide")  # fmt: skip
+          "end_trial", "write_off", "dispute", "decide", "confirm", "authenticate", "erase")  # fmt: skip
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
     "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
     "behave": ("pay", "attach", "network_update"), "attach": ("detach",),
     "dispute": ("decide",),
+    "confirm": ("authenticate", "confirm_return"),
 }  # fmt: skip
 MOST_STEPS = 350
 WAITS = (0.02, 0.3, 2, 6, 12, 23, 25, 48, 72, 7 * 24, 7 * 24, 14 * 24, 24 * 24, 31 * 24, 31 * 24)

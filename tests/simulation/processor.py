@@ -19,6 +19,7 @@ from tests.simulation.faults import Trap, Violation
 
 FORGOTTEN_AFTER = timedelta(hours=24)
 """How long the processor knows an idempotency key, by the machine's clock."""
+_TAKES = (Outcome.SUCCEEDED, Outcome.PROCESSING)
 _ASKS_NOBODY = ("minimum", "locate")
 
 
@@ -56,6 +57,7 @@ class SimGateway:
             self.housekeeping()
             if name == "charge":
                 self._require_claim(*args)
+                self._require_alone(*args)
             answer = act(*args, **kwargs)
             self._stamp()
             if self._trap.boundary("after_call", name) == "lost":
@@ -87,6 +89,22 @@ class SimGateway:
             raise Violation(
                 f"charged without a claim: {request.invoice_id} attempt {asked.number} {asked.key}"
             )
+
+    def _require_alone(self, request: ChargeRequest) -> None:
+        """Nothing else may still take the invoice's money, or have taken it: what waits for its customer is
+        cancelled first.
+        """
+        invoice = self._store.stored(child_key(Invoice, request.env, request.invoice_id))
+        waiting = {attempt.number for attempt in invoice.attempts if attempt.is_open}
+        for payment in self.inner.payments.values():
+            known = payment.request
+            if not isinstance(known, ChargeRequest) or known.invoice_id != request.invoice_id:
+                continue
+            if known.attempt.number == request.attempt.number:
+                continue
+            waits = payment.asked is not None or known.attempt.number in waiting
+            if payment.result.outcome in _TAKES or (waits and not payment.result.is_canceled):
+                raise Violation(f"{request.invoice_id} is charged while {payment.reference} may be paid too")
 
 
 class Leave:

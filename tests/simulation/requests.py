@@ -7,12 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from chalicelib.application import (
     checkout,
     checkout_opening,
+    confirmation,
     customers,
     dunning,
+    erasure,
     invoices,
     payment_methods,
     payments,
@@ -139,6 +142,18 @@ def pay(world: World, *, which: int, card: str | None) -> Any:
     return lambda ctx: invoices.pay_invoice(ctx, invoice.id, payment_method=named)
 
 
+def confirm(world: World, *, which: int) -> Any:
+    """The customer follows the link in their letter and wants to confirm."""
+    link = _link(world, which)
+    return link and (lambda ctx: confirmation.confirm(ctx, link))
+
+
+def confirm_return(world: World, *, which: int) -> Any:
+    """They are back from their bank, whatever they did there."""
+    link = _link(world, which)
+    return link and (lambda ctx: confirmation.look_up(ctx, link))
+
+
 def retry(world: World, *, which: int) -> Any:
     sub = _pick(world, Subscription, which, lambda each: each.dunning is not None)
     return sub and (lambda ctx: dunning.retry_now(ctx, sub.id))
@@ -182,11 +197,18 @@ def profile(world: World, *, who: int, zone: str) -> Any:
     return lambda ctx: customers.update_customer(ctx, _of(world, who), {"time_zone": zone})
 
 
+def erase(world: World, *, who: int) -> Any:
+    if not world.customers:
+        return None
+    return lambda ctx: erasure.erase_customer(ctx, _of(world, who))
+
+
 REQUESTS: dict[str, Callable[..., Any]] = {
     "customer": customer, "subscribe": subscribe, "checkout": open_page, "signup": sign_up, "complete": complete,
     "attach": attach, "cancel": cancel, "undo": undo, "reactivate": reactivate, "extend_trial": extend_trial,
     "end_trial": end_trial, "pay": pay, "retry": retry, "write_off": write_off, "grace": grace, "record": record,
     "page_return": page_return, "page_expire": page_expire, "profile": profile,
+    "confirm": confirm, "confirm_return": confirm_return, "erase": erase,
 }  # fmt: skip
 
 
@@ -200,6 +222,15 @@ def _number(world: World, customer_id: str) -> int:
 
 def _named(card: str, number: int) -> str:
     return f"pm_own_{number}" if card == OWN else card
+
+
+def _link(world: World, which: int) -> Any:
+    """The newest attempt's link of an invoice that has ever waited for its customer."""
+    invoice = _pick(world, Invoice, which, lambda each: any(a.decline and a.reference for a in each.attempts))
+    if invoice is None:
+        return None
+    query = parse_qs(urlsplit(confirmation.link_to(world.ctx(), invoice.id, len(invoice.attempts))).query)
+    return confirmation.Link(invoice_id=invoice.id, attempt=len(invoice.attempts), token=query["token"][0])
 
 
 def _is_open(invoice: Invoice) -> bool:

@@ -59,6 +59,7 @@ def heal(world: World) -> None:
 
     for _ in range(HEALING_DAYS * 2):
         step("bank", how="ok")
+        step("authenticate", which=0, passed=True)
         for kind in JOBS:
             step(kind)
         step("wait", hours=12)

@@ -18,7 +18,7 @@ from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application import catalog
 from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
-from chalicelib.application.records import account_key, child_key
+from chalicelib.application.records import account_key, child_key, key_of
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
 from chalicelib.domain.customer import Account
 from chalicelib.domain.environment import LIVE, Environment
@@ -116,6 +116,12 @@ class World:
 
     def records(self, type_: type) -> list[Any]:
         return self.store.records(type_)
+
+    def everything(self) -> list[Any]:
+        """The latest of every record that was ever written."""
+        latest = {key_of(env, record): record for env, record in self.store.committed}
+        stored = ((key, self.store.stored(key)) for key in latest)
+        return [record for _, record in stored if record is not None]
 
     def found(self, type_: type, id_: str | None) -> Any:
         return self.store.stored(child_key(type_, LIVE, id_)) if id_ else None

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tests.simulation.invariants.invoices import invoices
-from tests.simulation.invariants.money import charges, disputes, money, one_cycle_invoice
+from tests.simulation.invariants.money import charges, disputes, expected, money, one_cycle_invoice
+from tests.simulation.invariants.once import erased, index, trials
 from tests.simulation.invariants.periods import periods
 from tests.simulation.invariants.published import mails, published, reported
+from tests.simulation.invariants.quiet import quiet_hours
 from tests.simulation.invariants.recurring import mrr
 from tests.simulation.invariants.standing import access, nothing_left
 from tests.simulation.world import World
 
 CHECKS: tuple[Callable[[World], Iterator[str]], ...] = (
-    one_cycle_invoice, money, disputes, charges, invoices, periods, mrr, published, mails, nothing_left,
-    reported, access,
+    one_cycle_invoice, money, disputes, charges, expected, invoices, periods, mrr, published, mails, quiet_hours,
+    nothing_left, reported, access, trials, erased, index,
 )  # fmt: skip
 
 

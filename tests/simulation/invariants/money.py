@@ -140,3 +140,23 @@ def charges(world: World) -> Iterator[str]:
         theirs = sorted(p.reference for p in money if p.refunded < p.amount)
         if ours != theirs:
             yield f"{invoice_id} notes {ours}, the processor has {theirs}"
+
+
+def expected(world: World) -> Iterator[str]:
+    """Whatever may still bring money is what its invoice waits for."""
+    invoices = {invoice.id: invoice for invoice in world.records(Invoice)}
+    for payment in world.processor.payments.values():
+        invoice = invoices[payment.request.invoice_id or ""]
+        may_come = payment.asked is not None or payment.result.outcome is Outcome.PROCESSING
+        if may_come and not _is_waited_for(invoice, payment.reference):
+            yield f"{payment.reference} ({payment.result.outcome}) may come for {invoice.id}, which is {invoice.status}"
+
+
+def _is_waited_for(invoice: Invoice, reference: str) -> bool:
+    attempt = invoice.attempt
+    return (
+        invoice.status is InvoiceStatus.OPEN
+        and attempt is not None
+        and attempt.is_open
+        and attempt.reference == reference
+    )

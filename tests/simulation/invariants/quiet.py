@@ -1,0 +1,33 @@
+"""Letters about arrears: none in the hours that the run's policy keeps quiet, and none that the end denies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chalicelib.application.letters import letter_of
+from chalicelib.domain.dunning_mail import LETTER_DUE
+from chalicelib.domain.dunning_policy import DunningPolicy
+from chalicelib.domain.environment import LIVE
+from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.subscription import Subscription
+from tests.simulation.world import World
+
+ABOUT_ARREARS = (
+    "payment_failed", "payment_missing", "payment_urgent", "payment_final", "payment_confirm", "unpaid", "fell_back",
+    "canceled_unpaid", "grace_ended",
+)  # fmt: skip
+
+
+def quiet_hours(world: World) -> Iterator[str]:
+    policies: dict[str, tuple[DunningPolicy, str]] = {}
+    for _, record in world.store.committed:
+        if isinstance(record, Subscription) and record.dunning is not None:
+            policies[record.id] = (record.dunning.policy, record.zone)
+        if not isinstance(record, JournalEntry) or any(f.type == LETTER_DUE for f in record.facts):
+            continue  # one that was held goes out when the tick comes round, however late that is
+        letter = letter_of(LIVE, record)
+        if letter is None or letter.template not in ABOUT_ARREARS:
+            continue
+        policy, zone = policies.get(str(letter.data.get("subscription")), (DunningPolicy(), "UTC"))
+        if policy.awake(record.at, zone) > record.at:
+            yield f"{letter.template} of {record.at} is let go in quiet hours of {zone}: {policy}"
