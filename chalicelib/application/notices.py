@@ -7,12 +7,14 @@ same doors as the worker's own calls; whatever is settled already costs one read
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from chalicelib.application import disputes, method_notices, payment_notices, refund_notices
 from chalicelib.application.context import Context
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.domain.errors import ForbiddenError
+from chalicelib.domain.journal import Actor, ActorKind
 
 Handler = Callable[[Context, ProcessorNotice], None]
 """May be run any number of times, in any order and at once. `customer_id` is set; of another environment it never
@@ -50,10 +52,17 @@ def apply_notice(ctx: Context, notice: ProcessorNotice) -> None:
     """Bring our state in line with what the notice leads to. Types that we do not use are ignored.
 
     Safe to run any number of times, in any order and at once: an attempt is settled once, a checkout completed
-    once, a report recorded once. A notice of another environment raises ForbiddenError.
+    once, a report recorded once. What it writes names the event as its actor, in the same transaction. A notice of
+    another environment raises ForbiddenError.
     """
     if notice.env != ctx.env:
         raise ForbiddenError("a notice of another environment", env=notice.env or "")
     handler = HANDLERS.get(notice.kind)
     if handler is not None and notice.customer_id is not None:
-        handler(ctx, notice)
+        handler(_on_behalf_of(notice, ctx), notice)
+
+
+def _on_behalf_of(notice: ProcessorNotice, ctx: Context) -> Context:
+    if ctx.actor.kind is not ActorKind.PROCESSOR:
+        return ctx
+    return replace(ctx, actor=Actor(ActorKind.PROCESSOR, notice.id))

@@ -40,8 +40,8 @@ def _look_up(ctx: Context, invoice_id: str, number: int) -> None:
     if attempt is None or attempt.status is AttemptStatus.SUCCEEDED:
         return
     result = ctx.gateway.find_charge(collection.charge_request(ctx, invoice, attempt))
-    if result is None:
-        return
+    if result is None or result.outcome is Outcome.UNKNOWN:
+        return  # nothing was learned; the invoice's own row looks again
     if attempt.is_open:
         collection.settle(ctx, invoice, subscription, result)
     elif result.outcome is Outcome.SUCCEEDED:

@@ -93,7 +93,7 @@ def settle(
     that waits for its customer ends paid or cancelled: refused, it can be confirmed again.
     """
     attempt = invoice.attempt
-    if attempt is None or not attempt.is_open or invoice.status is not InvoiceStatus.OPEN:
+    if attempt is None or invoice.status is not InvoiceStatus.OPEN or pending.is_known(invoice, result, at):
         return None
     if result.outcome in SETBACKS:
         invoice = fallen_behind(invoice, subscription, result, policy=rules.policy_name, now=at.business)

@@ -9,7 +9,15 @@ from chalicelib.domain.bookings import action_fact, canceled_fact, closed
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import Fact
-from chalicelib.domain.payment import Attempt, AttemptStatus, ChargeResult, Decline, DeclineKind, Instants
+from chalicelib.domain.payment import (
+    Attempt,
+    AttemptStatus,
+    ChargeResult,
+    Decline,
+    DeclineKind,
+    Instants,
+    Outcome,
+)
 from chalicelib.domain.subscription import Subscription
 
 _FIRST_LOOK = timedelta(minutes=5)
@@ -36,6 +44,19 @@ def processing(invoice: Invoice, attempt: Attempt, result: ChargeResult, at: Ins
         invoice=replace(with_latest(invoice, waiting), collect_at=at.business + _PROCESSING_LOOK),
         facts=facts,
     )
+
+
+def is_known(invoice: Invoice, result: ChargeResult, at: Instants) -> bool:
+    """Whether there is nothing to write: the latest attempt is closed, or a debit under way that is not due for a
+    look.
+    """
+    attempt = invoice.attempt
+    if attempt is None or not attempt.is_open:
+        return True
+    if attempt.status is not AttemptStatus.PROCESSING or result.outcome is not Outcome.PROCESSING:
+        return False
+    same = attempt.reference == result.reference
+    return same and invoice.collect_at is not None and invoice.collect_at > at.business
 
 
 def unknown(invoice: Invoice, attempt: Attempt, result: ChargeResult, at: Instants) -> Decision:

@@ -19,7 +19,7 @@ from chalicelib.application.notices import apply_notice
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.application.records import child_key, environment_key
 from chalicelib.domain.errors import ForbiddenError, GatewayUnavailableError
-from chalicelib.domain.journal import PROCESSOR
+from chalicelib.domain.journal import PROCESSOR, Actor
 from chalicelib.domain.subscription import Subscription
 from tests.infra.job_world import Jobs
 from tests.scenario.world import Parts, World, assert_books
@@ -62,7 +62,7 @@ def test_a_lost_answer_is_settled_by_the_webhook_once_however_often_it_comes(wor
     world.expect("payment.succeeded", "invoice.paid")
     assert world.invoices(sub)[-1].status == "paid"
     assert len(world.parts.gateway.charges(invoice.id)) == 1
-    assert world.journal()[-1].actor == PROCESSOR
+    assert world.journal()[-1].actor == Actor(PROCESSOR.kind, notices[0].id)
     assert_books(world)
 
 
