@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from chalicelib.application.context import Context
@@ -12,11 +11,6 @@ from chalicelib.domain import journal
 from chalicelib.domain.customer import Claim
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.journal import Fact
-
-
-def recorded_as(type_: str) -> Callable[[Context, ProcessorNotice], None]:
-    """A handler that notes a fact of this type."""
-    return lambda ctx, notice: record_once(ctx, notice, type_)
 
 
 def record_once(ctx: Context, notice: ProcessorNotice, type_: str) -> None:

@@ -74,6 +74,7 @@ def derived(world: World, paid: str, customer: str) -> list[ProcessorNotice]:
         "checkout.session.async_payment_succeeded": first["checkout.session.completed"],
         "checkout.session.async_payment_failed": first["checkout.session.completed"],
         "charge.refunded": about_paid,
+        "refund.created": about_paid,
         "refund.failed": about_paid,
         "refund.updated": about_paid,
         "charge.dispute.updated": about_paid,
