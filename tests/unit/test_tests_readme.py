@@ -12,6 +12,10 @@ import pytest
 TESTS = Path(__file__).parents[1]
 README = (TESTS / "README.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::([\w:]+)`", README)))
+AREAS = [
+    "Card data", "Whose data", "API keys", "Writable fields", "Portal", "Unknown e-mail", "Inbound webhooks",
+    "Outbound webhooks", "Abuse", "Input", "Logs", "AWS", "Erasure",
+]  # fmt: skip
 ROWS = re.findall(r"^\| (\d+) \| .*\|$", README, re.MULTILINE)
 
 
@@ -34,6 +38,14 @@ def test_every_row_names_a_test_or_says_what_is_later() -> None:
     assert [int(number) for number in ROWS] == list(range(1, 51))
     for row in re.findall(r"^\| \d+ \| .*\|$", README, re.MULTILINE):
         assert "::" in row or "Later:" in row, row
+
+
+def test_every_area_of_security_names_its_proof() -> None:
+    section = README.partition("## Security: what holds, and its proof")[2]
+    rows = re.findall(r"^\| ([A-Z].*?) \| (.*) \| (.*) \|$", section, re.MULTILINE)[1:]
+    assert [area for area, _, _ in rows] == AREAS
+    for area, _, proof in rows:
+        assert "::" in proof, area
 
 
 def test_nothing_is_named_in_another_form() -> None:
