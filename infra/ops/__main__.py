@@ -12,6 +12,7 @@ from pathlib import Path
 from chalicelib.domain.environment import Environment
 from infra.ops import redrive
 from infra.ops.chart import Finding, Patient
+from infra.ops.claims import scan
 from infra.ops.doctor import Report, business_now, environments, examine, repair
 from infra.ops.processor import StripeProcessor
 from infra.ops.repairs import publish_missing
@@ -113,6 +114,7 @@ def _looks(
             now=business_now(ports.store, environment.id, machine_now),
             machine_now=machine_now,
             since=machine_now - timedelta(days=days),
+            claims=lambda: scan(ports.tables.client, ports.settings.billing_table, environment.id),
         )
 
     return look

@@ -12,7 +12,7 @@ from chalicelib.application.ops import Ops
 from chalicelib.application.ports import Queues, Store
 from chalicelib.application.records import LAYOUTS, account_key
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
-from chalicelib.domain.customer import Account, Customer
+from chalicelib.domain.customer import Account, Claim, Customer, Member
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.payment import Payment
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Patient:
     """One environment. `now` is its business time; `since` (machine time) is how far back the processor is read.
 
-    `processor` is None where it cannot be asked.
+    `processor` and `claims` are None where they are not to be asked.
     """
 
     env: str
@@ -38,6 +38,7 @@ class Patient:
     now: datetime
     machine_now: datetime
     since: datetime
+    claims: Callable[[], Iterator[Claim]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Finding:
     repair: Callable[[], str] | None = None
 
 
-READ = (Subscription, Invoice, Payment, CheckoutSession, JournalEntry)
+READ = (Subscription, Invoice, Payment, CheckoutSession, Member, JournalEntry)
 
 
 def scheduled() -> tuple[type[Any], ...]:

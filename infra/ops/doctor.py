@@ -13,6 +13,7 @@ from chalicelib.application.ports import Store
 from chalicelib.application.records import environment_key
 from chalicelib.domain.environment import LIVE, Environment
 from infra.ops.chart import Chart, Finding, Patient, charts
+from infra.ops.claims import Claims
 from infra.ops.money import Invoices, Ledger, Receipts
 from infra.ops.published import Published
 from infra.ops.repairs import NotProvenError
@@ -31,7 +32,9 @@ class Check(Protocol):
     def said(self) -> str: ...
 
 
-CHECKS: tuple[Callable[[Patient], Check], ...] = (Published, Ledger, Invoices, Receipts, Schedule, Stuck)
+CHECKS: tuple[Callable[[Patient], Check], ...] = (
+    Published, Ledger, Invoices, Receipts, Schedule, Stuck, Claims,
+)  # fmt: skip
 """In the order in which repairs build on one another: the books are counted once everything is published."""
 
 

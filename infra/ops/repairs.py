@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib.application import feed, projection
 from chalicelib.application.books import Month, books_key, by_month, journals
+from chalicelib.application.customers import EXTERNAL_ID
 from chalicelib.application.ports import DueRow, VersionConflict
+from chalicelib.domain.customer import Claim, Customer
 from chalicelib.domain.journal import JournalEntry
 
 if TYPE_CHECKING:
@@ -36,6 +38,17 @@ def enqueue(patient: Patient, row: DueRow, id_: str) -> str:
 def wake(patient: Patient, advance_id: str) -> str:
     patient.queues.wake_advance(patient.env, advance_id)
     return f"woke {advance_id}"
+
+
+def claim_again(patient: Patient, customer: Customer) -> str:
+    claim = Claim(
+        kind=EXTERNAL_ID, value=customer.external_id or "", owner=customer.id, at=customer.created_at
+    )
+    try:
+        patient.store.commit(patient.env, claim)
+    except VersionConflict:
+        raise NotProvenError(f"another customer has claimed the external id of {customer.id}") from None
+    return f"claimed the external id of {customer.id}"
 
 
 def publish(patient: Patient, entries: Sequence[JournalEntry]) -> str:

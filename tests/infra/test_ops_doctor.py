@@ -13,6 +13,7 @@ from chalicelib.application import books
 from chalicelib.application.clock import start_advance
 from chalicelib.application.feed import read_events
 from chalicelib.application.records import LAYOUTS, key_of
+from chalicelib.domain.customer import Claim, Customer
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.payment import AttemptStatus
@@ -62,6 +63,7 @@ class Ward:
             env=self.world.env, store=parts.store, ops=parts.ops, queues=parts.queues,
             processor=MemoryProcessor(parts.gateway), now=self.world.now, machine_now=self.world.machine,
             since=self.world.machine - timedelta(days=30),
+            claims=lambda: iter(parts.store.records(Claim)),
         )  # fmt: skip
 
     def examine(self) -> Any:
@@ -95,7 +97,7 @@ def unindexed(ward: Ward, record: Any) -> None:
 def test_a_well_installation(ward: Ward) -> None:
     reports = ward.examine()
     assert [report.name for report in reports] == [
-        "records", "feed", "ledger", "invoices", "processor", "schedule", "stuck",
+        "records", "feed", "ledger", "invoices", "processor", "schedule", "stuck", "claims",
     ]  # fmt: skip
     assert ward.findings() == {}
     assert ward.pauses == 0
@@ -263,9 +265,13 @@ def test_invoice_numbers_with_a_gap(ward: Ward) -> None:
 def test_an_attempt_that_nobody_will_look_up(ward: Ward) -> None:
     invoice = ward.invoice()
     hanging = replace(
-        invoice.attempts[-1], status=AttemptStatus.IN_FLIGHT, written_at=ward.world.machine - timedelta(days=2)
+        invoice.attempts[-1],
+        status=AttemptStatus.IN_FLIGHT,
+        written_at=ward.world.machine - timedelta(days=2),
     )
-    ward.world.edit(invoice, status=InvoiceStatus.OPEN, attempts=(*invoice.attempts[:-1], hanging), collect_at=None)
+    ward.world.edit(
+        invoice, status=InvoiceStatus.OPEN, attempts=(*invoice.attempts[:-1], hanging), collect_at=None
+    )
     (text,) = ward.findings()["stuck"]
     assert text.startswith(f"{invoice.id} attempt 1 has no outcome since")
     assert text.endswith("nothing will look it up")
@@ -302,6 +308,28 @@ def test_an_event_that_no_journal_knows_and_one_that_lost_its_mark(ward: Ward) -
     ops.delete(f"seen#{env}#{entry.id}")
     assert ward.findings() == {"feed": [f"{entry.id} has only one of its mark and its events in the feed"]}
     assert ward.repair() == []
+
+
+def test_a_claim_whose_owner_is_gone_is_told_and_left(ward: Ward) -> None:
+    store, env = ward.world.parts.store, ward.world.env
+    store.commit(env, Claim(kind="trial_card", value="canary", owner="cus_gone", at=ward.world.now))
+    store.commit(env, Claim(kind="usage", value="evt", owner="evt_elsewhere", at=ward.world.now))
+    (text,) = ward.findings()["claims"]
+    assert text == "a claim of kind trial_card belongs to cus_gone, who is not there"
+    assert ward.repair() == []
+
+
+def test_an_external_id_that_lost_its_claim(ward: Ward) -> None:
+    store = ward.world.parts.store
+    first, second = store.records(Customer)[:2]
+    ward.world.edit(first, external_id="crm-1")
+    assert ward.findings() == {"claims": [f"{first.id} has not claimed its external id"]}
+    assert ward.repair() == [(f"claimed the external id of {first.id}", True)]
+    assert ward.findings() == {}
+    ward.world.edit(second, external_id="crm-1")
+    assert ward.findings() == {"claims": [f"{second.id} has not claimed its external id"]}
+    ((said, done),) = ward.repair()
+    assert (done, "another customer has claimed" in said) == (False, True)
 
 
 def test_everything_with_an_instant_is_looked_at() -> None:
