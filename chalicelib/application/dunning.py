@@ -10,7 +10,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import get_subscription
-from chalicelib.domain import dunning, holding, ids
+from chalicelib.domain import awaiting_customer, dunning, holding, ids
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import GatewayUnavailableError, InvalidStateError, NotFoundError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
@@ -126,7 +126,7 @@ def _keeps_waiting(ctx: Context, invoice: Invoice, subscription: Subscription) -
     """Whether the customer may still confirm the attempt. A run that is due early for it (it came to the front, or
     the card on file is the same) is put off to its last day.
     """
-    attempt, last_day = invoice.attempt, dunning.last_day(subscription)
+    attempt, last_day = invoice.attempt, awaiting_customer.last_day(subscription)
     if attempt is None or not attempt.awaits_customer or last_day <= ctx.now:
         return False
     account = collection.account_of(ctx, invoice.customer_id)
@@ -136,7 +136,7 @@ def _keeps_waiting(ctx: Context, invoice: Invoice, subscription: Subscription) -
     paused = Decision(
         cause=f"pause:{subscription.id}:{subscription.version}",
         account=account,
-        subscription=dunning.paused_until_last_day(subscription),
+        subscription=awaiting_customer.paused_until_last_day(subscription),
     )
     with suppress(VersionConflict):  # decided anew when its row comes again
         decisions.commit(ctx, subscription.customer_id, paused)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import dunning, pending
+from chalicelib.domain import awaiting_customer, dunning, pending
 from chalicelib.domain.billing import paid_fact
 from chalicelib.domain.bookings import (
-    action_fact,
     closed,
     failed_fact,
     payment_fact,
     payment_of,
     payment_postings,
 )
-from chalicelib.domain.customer import Account, CollectionMethod
+from chalicelib.domain.customer import Account
 from chalicelib.domain.decision import Decision
-from chalicelib.domain.dunning_mail import addressed, to_confirm
+from chalicelib.domain.dunning_invoices import by_age, given_up, is_collected_by_run
+from chalicelib.domain.dunning_mail import addressed
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.fall_behind import fallen_behind
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, attempt_key
@@ -35,7 +35,6 @@ from chalicelib.domain.payment import (
 )
 from chalicelib.domain.pending import with_latest
 from chalicelib.domain.subscription import Subscription
-from chalicelib.domain.write_off import written_off
 
 SETBACKS = (Outcome.DECLINED, Outcome.REQUIRES_ACTION)
 NO_METHOD = Decline(
@@ -103,13 +102,15 @@ def settle(
         case Outcome.PROCESSING:
             return pending.run_waits(pending.processing(invoice, attempt, result, at), subscription)
         case Outcome.DECLINED if attempt.awaits_customer and result.is_canceled:
-            return _canceled(invoice, subscription, attempt, result, at)
+            return awaiting_customer.canceled(invoice, subscription, attempt, result, at)
         case _ if attempt.awaits_customer:
             return None
         case Outcome.DECLINED:
             return _declined(invoice, subscription, attempt, result, at, waiting, rules)
         case Outcome.REQUIRES_ACTION:
-            return _action_required(invoice, subscription, attempt, result, at, waiting, rules)
+            return awaiting_customer.action_required(
+                invoice, subscription, attempt, result, at, waiting, rules
+            ) or _declined(invoice, subscription, attempt, result, at, waiting, rules)
         case Outcome.UNKNOWN:
             return pending.run_waits(pending.unknown(invoice, attempt, result, at), subscription)
 
@@ -166,13 +167,13 @@ def _declined(
     decision = Decision(
         cause=_cause(invoice, attempt), invoice=refused, facts=(failed_fact(refused, done, decline),)
     )
-    if invoice.activates or not _is_collected_by_run(invoice):
+    if invoice.activates or not is_collected_by_run(invoice):
         return decision
     if not subscription.is_running:  # its last hope was under way when the run ended
-        return _given_up(decision, refused, (), at.business) if dunning.has_ended(subscription) else decision
+        return given_up(decision, refused, (), at.business) if dunning.has_ended(subscription) else decision
     run = subscription.dunning
     if run is not None and invoice.id not in run.invoices:
-        joined = dunning.joined(subscription, _by_age(invoice, waiting))
+        joined = dunning.joined(subscription, by_age(invoice, waiting))
         decision = _joined(decision, refused, joined, run.next_at)
         return addressed(decision, subscription, run.policy, decline, at.business)
     verdict = dunning.declined(subscription, invoice.id, decline, at.business, rules)
@@ -180,7 +181,7 @@ def _declined(
     failed = failed_fact(refused, done, decline, after.dunning.next_at if after.dunning else None)
     decision = replace(decision, subscription=after, facts=(failed, *verdict.facts), movements=movements)
     decision = addressed(decision, subscription, rules.policy, decline, at.business)
-    return _given_up(decision, refused, waiting, at.business) if verdict.gives_up else decision
+    return given_up(decision, refused, waiting, at.business) if verdict.gives_up else decision
 
 
 def _joined(
@@ -191,91 +192,6 @@ def _joined(
     assert done.decline is not None
     failed = failed_fact(invoice, done, done.decline, next_at)
     return replace(decision, subscription=subscription, facts=(failed,))
-
-
-def _by_age(invoice: Invoice, others: tuple[Invoice, ...]) -> tuple[str, ...]:
-    return tuple(each.id for each in sorted((invoice, *others), key=lambda each: each.sequence))
-
-
-def _given_up(decision: Decision, invoice: Invoice, waiting: tuple[Invoice, ...], now: datetime) -> Decision:
-    """The end of a dunning run: everything that it was to collect is uncollectible, except what is being paid.
-
-    What still waits for its customer is cancelled first: its own row does that at once.
-    """
-    left = [each for each in waiting if each.attempt is None or not each.attempt.is_open]
-    held = [each for each in waiting if each.attempt is not None and each.attempt.awaits_customer]
-    given_up = [written_off(each, now) for each in (invoice, *left) if each.status is InvoiceStatus.OPEN]
-    return replace(
-        decision,
-        invoice=given_up[0][0],
-        also=(
-            *(each for each, _, _ in given_up[1:]),
-            *(replace(each, collect_at=now) for each in held if each.status is InvoiceStatus.OPEN),
-        ),
-        facts=decision.facts + tuple(fact for _, facts, _ in given_up for fact in facts),
-        postings=tuple(posting for _, _, postings in given_up for posting in postings),
-    )
-
-
-def _action_required(
-    invoice: Invoice,
-    subscription: Subscription,
-    attempt: Attempt,
-    result: ChargeResult,
-    at: Instants,
-    waiting: tuple[Invoice, ...],
-    rules: dunning.Rules,
-) -> Decision:
-    """The attempt stays open for its customer, and a dunning run waits with it until its last day. On that day
-    there is no time left: it is a decline, and no link to confirm it is given out.
-    """
-    decision = pending.action_required(invoice, attempt, result)
-    if invoice.activates or not _is_collected_by_run(invoice):
-        return decision
-    if dunning.has_ended(subscription):
-        return _declined(invoice, subscription, attempt, result, at, waiting, rules)
-    if not subscription.is_running:
-        return decision
-    run = subscription.dunning
-    facts: tuple[Fact, ...] = ()
-    if run is not None and invoice.id not in run.invoices:
-        after = dunning.joined(subscription, _by_age(invoice, waiting))
-    else:
-        verdict = dunning.awaiting(subscription, invoice.id, at.business, rules)
-        if verdict is None:
-            return _declined(invoice, subscription, attempt, result, at, waiting, rules)
-        after, facts = verdict.subscription, verdict.facts
-    return _waiting_in_run(decision, after, facts, at.business)
-
-
-def _waiting_in_run(
-    decision: Decision, after: Subscription, facts: tuple[Fact, ...], now: datetime
-) -> Decision:
-    assert decision.invoice is not None
-    assert after.dunning is not None
-    policy = after.dunning.policy
-    action = action_fact(decision.invoice, decision.invoice.attempts[-1], after.dunning.next_at)
-    after, movements = moved(after, decision.cause)
-    decision = replace(decision, subscription=after, facts=(action, *facts), movements=movements)
-    return to_confirm(decision, policy, now)
-
-
-def _canceled(
-    invoice: Invoice, subscription: Subscription, attempt: Attempt, result: ChargeResult, at: Instants
-) -> Decision:
-    """Something else can be tried now; one that the end of its run had left behind is written off."""
-    decision = pending.canceled(invoice, attempt, result, at)
-    assert decision.invoice is not None
-    if invoice.activates or not _is_collected_by_run(invoice):
-        return decision
-    if dunning.has_ended(subscription):
-        return _given_up(decision, decision.invoice, (), at.business)
-    after = dunning.resumed(subscription, invoice.id, at.business)
-    return replace(decision, subscription=after if after != subscription else None)
-
-
-def _is_collected_by_run(invoice: Invoice) -> bool:
-    return invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
 
 
 def _cause(invoice: Invoice, attempt: Attempt) -> str:

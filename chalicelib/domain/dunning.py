@@ -63,52 +63,6 @@ def declined(
     return Verdict(subscription=replace(subscription, dunning=_stepped(run, decline, subscription.zone)))
 
 
-def awaiting(subscription: Subscription, invoice_id: str, now: datetime, rules: Rules) -> Verdict | None:
-    """The bank wants the customer to confirm an attempt: nothing else is tried until the policy's last day. None
-    where that has come: there is no time left for a confirmation.
-
-    One that has ended unpaid stays so until the customer has confirmed.
-    """
-    run = subscription.dunning
-    facts: tuple[Fact, ...] = ()
-    if subscription.status is Status.UNPAID:
-        return Verdict(subscription=subscription)
-    if run is None:
-        require_transition(subscription.id, subscription.status, Status.PAST_DUE)
-        run = _new_run(subscription, invoice_id, now, rules)
-        subscription = replace(subscription, status=Status.PAST_DUE)
-        facts = (_past_due(subscription, invoice_id),)
-    paused = paused_until_last_day(replace(subscription, dunning=run))
-    return Verdict(subscription=paused, facts=facts) if last_day(paused) > now else None
-
-
-def paused_until_last_day(subscription: Subscription) -> Subscription:
-    """The run waiting for its customer: its next try is that of the policy's last day."""
-    run = subscription.dunning
-    assert run is not None
-    paused = replace(run, step=run.policy.last_step, next_at=last_day(subscription))
-    return replace(subscription, dunning=paused)
-
-
-def last_day(subscription: Subscription) -> datetime:
-    """When the run makes its last try."""
-    run = subscription.dunning
-    assert run is not None
-    return run.policy.attempt_at(run.started_at, run.policy.last_step, subscription.zone)
-
-
-def resumed(subscription: Subscription, invoice_id: str, now: datetime) -> Subscription:
-    """The run on its schedule again after the attempt that it had waited for was cancelled; what is due already
-    stays due.
-    """
-    run = subscription.dunning
-    if run is None or run.next_at is None or run.next_at <= now or run.invoices[0] != invoice_id:
-        return subscription
-    step = run.policy.next_step(run.started_at, now, subscription.zone)
-    next_at = run.policy.attempt_at(run.started_at, step, subscription.zone)
-    return replace(subscription, dunning=replace(run, step=step, next_at=next_at))
-
-
 def queued(subscription: Subscription, invoice_id: str) -> Subscription:
     """A further invoice that opened while the run goes on waits for its turn."""
     run = subscription.dunning
@@ -185,8 +139,8 @@ def _begun(
 ) -> Verdict:
     require_transition(subscription.id, subscription.status, Status.PAST_DUE)
     policy, zone = rules.policy, subscription.zone
-    run = _new_run(subscription, invoice_id, now, rules)
-    past_due = _past_due(subscription, invoice_id)
+    run = new_run(subscription, invoice_id, now, rules)
+    past_due = past_due_fact(subscription, invoice_id)
     if policy.last_step == 0 or _ends_now(policy, decline):
         verdict = _ended(replace(subscription, status=Status.PAST_DUE), run, now, rules)
         return replace(verdict, facts=(past_due, *verdict.facts))
@@ -194,7 +148,8 @@ def _begun(
     return Verdict(subscription=behind, facts=(past_due,))
 
 
-def _new_run(subscription: Subscription, invoice_id: str, now: datetime, rules: Rules) -> DunningRun:
+def new_run(subscription: Subscription, invoice_id: str, now: datetime, rules: Rules) -> DunningRun:
+    """A run that begins now, with nothing scheduled yet."""
     return DunningRun(
         started_at=now,
         invoices=(invoice_id,),
@@ -204,7 +159,7 @@ def _new_run(subscription: Subscription, invoice_id: str, now: datetime, rules: 
     )
 
 
-def _past_due(subscription: Subscription, invoice_id: str) -> Fact:
+def past_due_fact(subscription: Subscription, invoice_id: str) -> Fact:
     return Fact("subscription.past_due", subscription.id, {"invoice": invoice_id})
 
 
