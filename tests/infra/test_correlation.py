@@ -105,7 +105,7 @@ def test_from_a_request_to_what_its_message_causes(sqs: Any, lines: Any) -> None
         context = Context("apply_notices", 60)
         notices.apply_notices(received(client, urls["WebhookQueue"]), context)
     by_message = {line["message"]: line for line in lines()}
-    assert by_message["request"]["request_id"] == request
+    assert by_message["request"]["request_id"] == by_message["request"]["correlation_id"] == request
     failed = by_message["message failed"]
     assert (failed["correlation_id"], failed["event_id"]) == (request, "evt_9")
     assert failed["request_id"] == context.aws_request_id

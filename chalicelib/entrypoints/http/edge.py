@@ -45,7 +45,7 @@ def _edge(request: Request, get_response: Callable[[Request], Response]) -> Resp
     request_id = request_id_of(request)
     correlation = composition.CORRELATION.set(request_id)
     try:
-        with bound(request_id=request_id):
+        with bound(request_id=request_id, correlation_id=request_id):
             return _answered(request, get_response)
     finally:
         composition.CORRELATION.reset(correlation)
