@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.application import decisions, refunds
+from chalicelib.application import card_limits, decisions, refunds
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import ChargeRequest
 from chalicelib.application.records import account_key, child_key, customer_key
-from chalicelib.domain import collection, holding, late_money
+from chalicelib.domain import card_limit, collection, holding, late_money
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.collection import NO_METHOD
 from chalicelib.domain.customer import Account
@@ -120,8 +120,7 @@ def begin_and_collect(ctx: Context, invoice_id: str, *, automatic: bool = False)
         begun = begin(invoice, account, instants(ctx))
         if begun is invoice:
             return invoice, subscription
-        ctx.store.commit(ctx.env, begun)
-        return replace(begun, version=begun.version + 1), subscription
+        return _written_down(ctx, begun, account, subscription), subscription
 
     return collect(ctx, *deciding(decide))
 
@@ -157,6 +156,8 @@ def _ask(ctx: Context, invoice: Invoice, attempt: Attempt) -> ChargeResult | Non
     """The attempt's outcome; None when its key is too old to repeat and the processor has no trace of it."""
     if not attempt.method:
         return ChargeResult(outcome=Outcome.DECLINED, decline=NO_METHOD)
+    if attempt.over_limit:
+        return ChargeResult(outcome=Outcome.DECLINED, decline=card_limit.LIMIT_REACHED)
     request = charge_request(ctx, invoice, attempt)
     if attempt.status is AttemptStatus.PROCESSING or attempt.key_expired(ctx.machine_now):
         return ctx.gateway.find_charge(request)
@@ -178,11 +179,22 @@ def _collect_anew(ctx: Context, invoice: Invoice, subscription: Subscription) ->
         current, owner = load(ctx, invoice.id)
         if current.status is not InvoiceStatus.OPEN or current.attempt != lost:
             return current, owner
-        begun = holding.begin_anew(current, account_of(ctx, current.customer_id), instants(ctx))
-        ctx.store.commit(ctx.env, begun)
-        return replace(begun, version=begun.version + 1), owner
+        account = account_of(ctx, current.customer_id)
+        begun = holding.begin_anew(current, account, instants(ctx))
+        return _written_down(ctx, begun, account, owner), owner
 
     return collect(ctx, *deciding(decide))
+
+
+def _written_down(ctx: Context, begun: Invoice, account: Account, subscription: Subscription) -> Invoice:
+    """Commit the attempt just begun, and with it its card's try reserved on the account: who meets another's
+    decides anew.
+    """
+    limit = _policy(ctx, subscription)[1].attempts_per_card
+    begun, reserved = card_limit.admitted(begun, card_limits.with_room(ctx, account, limit), limit, ctx.now)
+    changed = (begun,) if reserved == account else (begun, reserved)
+    ctx.store.commit(ctx.env, *changed)
+    return replace(begun, version=begun.version + 1)
 
 
 def _give_back(ctx: Context, invoice: Invoice, result: ChargeResult) -> Invoice:
@@ -206,13 +218,20 @@ def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Ru
     if result.outcome not in collection.SETBACKS:
         return Rules()
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
-    run = subscription.dunning
-    name, policy = (run.policy_name, run.policy) if run else policy_of(ctx, subscription, catalog)
+    name, policy = _policy(ctx, subscription)
     free = None
     if policy.end is EndState.FREE_PLAN and policy.free_plan is not None:
         plan = catalog.plan(policy.free_plan)
         free = Item(id="plan", kind=ItemKind.PLAN, product=plan.id, name=plan.name, starts_at=ctx.now)
     return Rules(policy=policy, policy_name=name, free=free)
+
+
+def _policy(ctx: Context, subscription: Subscription) -> tuple[str, DunningPolicy]:
+    """That of the run under way, or of the one that would begin."""
+    if subscription.dunning is not None:
+        return subscription.dunning.policy_name, subscription.dunning.policy
+    catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
+    return policy_of(ctx, subscription, catalog)
 
 
 def policy_of(ctx: Context, subscription: Subscription, catalog: Catalog) -> tuple[str, DunningPolicy]:

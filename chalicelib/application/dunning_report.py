@@ -19,6 +19,8 @@ from chalicelib.application.ports import Store
 from chalicelib.domain.journal import Fact, JournalEntry
 
 LONGEST = timedelta(days=366)
+WHOLE = 10_000
+"""In basis points."""
 _SCANNED = 500
 """Cases that one page looks through for those that were asked for."""
 _COUNT_OF = {"invoice.paid": "recovered", "invoice.uncollectible": "lost", "invoice.voided": "voided"}
@@ -57,7 +59,7 @@ class Tally:
     def recovery_rate(self) -> int | None:
         """Recovered ÷ (recovered + lost) amount in basis points, rounded down; None where nothing is decided."""
         decided = self.recovered_amount + self.lost_amount
-        return self.recovered_amount * 10_000 // decided if decided else None
+        return self.recovered_amount * WHOLE // decided if decided else None
 
 
 _NAMES = tuple(Tally.__dataclass_fields__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from chalicelib.application import collection, decisions
+from chalicelib.application import card_limits, collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.subscriptions import first_invoice_id, occasion
@@ -165,10 +165,11 @@ def _open(ctx: Context, subscription_id: str, kind: DueKind, decide_on: _Decide)
 
 
 def _renewed(ctx: Context, standing: Standing) -> Decision:
+    following = occasion(ctx, standing.subscription, standing.customer, standing.catalog)
     return renewal.renew(
         standing.subscription,
-        standing.account,
-        occasion=occasion(ctx, standing.subscription, standing.customer, standing.catalog),
+        card_limits.with_room(ctx, standing.account, following.attempts_per_card),
+        occasion=following,
         granularity=standing.catalog.proration,
         at=collection.instants(ctx),
     )
@@ -178,10 +179,11 @@ def trial_ended(ctx: Context, standing: Standing) -> Decision:
     """What the end of the trial brings, see `renewal.end_trial`."""
     trial = standing.subscription.trial
     fall_back = standing.catalog.plan(trial.fall_back_plan) if trial and trial.fall_back_plan else None
+    first = occasion(ctx, standing.subscription, standing.customer, standing.catalog)
     return renewal.end_trial(
         standing.subscription,
-        standing.account,
-        occasion=occasion(ctx, standing.subscription, standing.customer, standing.catalog),
+        card_limits.with_room(ctx, standing.account, first.attempts_per_card),
+        occasion=first,
         granularity=standing.catalog.proration,
         at=collection.instants(ctx),
         fall_back=fall_back,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.application import collection, confirmation, decisions, payment_methods, trials
+from chalicelib.application import card_limits, collection, confirmation, decisions, payment_methods, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
@@ -172,7 +172,14 @@ def occasion(ctx: Context, subscription: Subscription, customer: Customer, catal
     """When, for whom and from whom an invoice of this subscription is drawn up."""
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     minimum = ctx.gateway.minimum(subscription.currency) if automatic else 0
-    return Occasion(now=ctx.now, customer=customer, seller=catalog.seller, minimum=minimum)
+    _, policy = catalog.dunning_of(subscription.plan.product, customer.segment)
+    return Occasion(
+        now=ctx.now,
+        customer=customer,
+        seller=catalog.seller,
+        minimum=minimum,
+        attempts_per_card=policy.attempts_per_card,
+    )
 
 
 def confirmation_url(ctx: Context, subscription: Subscription) -> str | None:
@@ -219,10 +226,11 @@ def trial_begun(ctx: Context, draft: Subscription, buyer: Buyer, terms: TrialTer
 
 
 def _begin(ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog) -> Subscription:
+    first = occasion(ctx, draft, buyer.customer, catalog)
     decision = renewal.begin(
         draft,
-        buyer.account,
-        occasion=occasion(ctx, draft, buyer.customer, catalog),
+        card_limits.with_room(ctx, buyer.account, first.attempts_per_card),
+        occasion=first,
         granularity=catalog.proration,
         at=collection.instants(ctx),
     )

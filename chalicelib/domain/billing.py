@@ -27,7 +27,8 @@ class Occasion:
     """Everything an invoice needs that is not in the subscription: when, for whom, from whom.
 
     `minimum` is the smallest amount (minor units) the processor charges in the invoice's currency; `redemptions`
-    the coupons in their order, `tax` how the customer's lines are taxed.
+    the coupons in their order, `tax` how the customer's lines are taxed; `attempts_per_card` is the dunning
+    policy's.
     """
 
     now: datetime
@@ -36,6 +37,7 @@ class Occasion:
     minimum: int = 0
     redemptions: tuple[Redemption, ...] = ()
     tax: TaxTerms = NO_TAX
+    attempts_per_card: int = 15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

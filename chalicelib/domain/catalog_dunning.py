@@ -19,6 +19,7 @@ class DunningDocument(TypedDict, total=False):
     mails: Sequence[str]
     end_mail: bool
     grace_mail: bool
+    attempts_per_card: int
     access_while_disputed: bool
 
 
@@ -36,6 +37,7 @@ def build_policy(document: DunningDocument) -> DunningPolicy:
         mails=tuple(StageMail(mail) for mail in document.get("mails", ())),
         end_mail=document.get("end_mail", usual.end_mail),
         grace_mail=document.get("grace_mail", usual.grace_mail),
+        attempts_per_card=document.get("attempts_per_card", usual.attempts_per_card),
         access_while_disputed=document.get("access_while_disputed", usual.access_while_disputed),
     )
 
@@ -52,5 +54,6 @@ def write_policy(policy: DunningPolicy) -> dict[str, Any]:
         "mails": [str(mail) for mail in policy.mails],
         "end_mail": policy.end_mail,
         "grace_mail": policy.grace_mail,
+        "attempts_per_card": policy.attempts_per_card,
         "access_while_disputed": policy.access_while_disputed,
     }

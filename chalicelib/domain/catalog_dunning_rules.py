@@ -14,6 +14,7 @@ MOST_ATTEMPTS: Final = 8
 """Within thirty days: card networks fine those who try one card too often."""
 LONGEST_RUN: Final = 60
 HOURS: Final = range(24)
+ATTEMPTS_PER_CARD: Final = range(1, 21)
 
 
 def dunning_problems(document: DunningDocument, path: str, free: set[str]) -> Iterator[Problem]:
@@ -37,6 +38,13 @@ def dunning_problems(document: DunningDocument, path: str, free: set[str]) -> It
     if grace is not None and grace < 0:
         yield Problem(f"{path}.grace_days", "days of grace cannot be negative", "use 0 or more, or null")
     yield from _mails(document, path, len(days))
+    tries = document.get("attempts_per_card", 1)
+    if tries not in ATTEMPTS_PER_CARD:
+        yield Problem(
+            f"{path}.attempts_per_card",
+            f"one card is tried 1 to {max(ATTEMPTS_PER_CARD)} times in 30 days, not {tries}",
+            "card networks charge for more; 15 keeps to all of them",
+        )
     yield from _end(document, path, free)
 
 

@@ -124,6 +124,16 @@ class Credit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CardTry:
+    """An attempt that was made, or is under way, with a card (its fingerprint, else its id): see `card_limit`."""
+
+    card: str
+    invoice: str
+    attempt: int
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
     """The money side of a customer: one small item that every invoice passes through.
 
@@ -140,6 +150,8 @@ class Account:
     trial_used: bool = False
     disputes: tuple[str, ...] = ()
     suspended: tuple[str, ...] = ()
+    tries: tuple[CardTry, ...] = ()
+    """Of the last thirty days, as far as they may have failed."""
     version: int = 0
 
 

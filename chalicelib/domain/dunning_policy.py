@@ -48,6 +48,7 @@ class DunningPolicy:
 
     `mails`: the letter after each failed attempt but the last, in the order of `days`; empty for a reminder after
     each. `end_mail`: whether the end is written about; `grace_mail`: whether the end of the grace is.
+    `attempts_per_card`: how often one card is tried without success in 30 days (see `card_limit`).
     `access_while_disputed`: whether a customer who disputes a payment keeps what they have until that is decided.
     """
 
@@ -61,6 +62,7 @@ class DunningPolicy:
     mails: tuple[StageMail, ...] = ()
     end_mail: bool = True
     grace_mail: bool = False
+    attempts_per_card: int = 15
     access_while_disputed: bool = True
 
     @property

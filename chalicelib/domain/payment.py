@@ -106,6 +106,8 @@ class Attempt:
     settled_at: datetime | None = None
     not_before: datetime | None = None
     tries: int = 0
+    over_limit: bool = False
+    """Its card had been tried too often: the processor is never asked."""
 
     @property
     def is_open(self) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime
 from chalicelib.domain import dunning, holding
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
+from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.catalog import Plan, TrialEnd
 from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import Account, CollectionMethod, Terms
@@ -196,7 +197,7 @@ def bill_period(
     A later period of a customer who disputes a payment waits for the end of that; a first one was asked for.
     """
     opened = _cycle_invoice(subscription, account, occasion, granularity, activates=first)
-    invoice, extra = opened.invoice, opened.facts
+    invoice, account, extra = opened.invoice, opened.account, opened.facts
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if invoice.status is InvoiceStatus.OPEN and automatic:
         if subscription.dunning is not None:
@@ -204,7 +205,8 @@ def bill_period(
             subscription = dunning.queued(subscription, invoice.id)
         elif not hosted:
             begin = begin_attempt if first else holding.begin_automatic
-            invoice = begin(invoice, opened.account, at)
+            invoice = begin(invoice, account, at)
+            invoice, account = admitted(invoice, account, occasion.attempts_per_card, at.business)
     if first and (invoice.status is InvoiceStatus.PAID or not automatic):
         invoice = replace(invoice, activates=False)
         subscription, more = activated(subscription, at.business)
@@ -213,7 +215,7 @@ def bill_period(
     subscription, movements = moved(subscription, cause)
     return Decision(
         cause=cause,
-        account=opened.account,
+        account=account,
         subscription=subscription,
         invoice=invoice,
         facts=facts + extra,

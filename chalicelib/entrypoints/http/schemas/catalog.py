@@ -104,6 +104,11 @@ class DunningSchema(Schema):
     )
     end_mail: bool = Field(default=True, description="Whether the end of the run is written about.")
     grace_mail: bool = Field(default=False, description="Whether the end of the grace is written about.")
+    attempts_per_card: int = Field(
+        default=15,
+        description="1 to 20: how often one card is tried without success in 30 days, over all of a customer's"
+        " invoices. After that it is declined with `card_attempt_limit` without asking the bank.",
+    )
     access_while_disputed: bool = Field(
         default=True, description="Whether who disputes a payment keeps access until that is decided."
     )
