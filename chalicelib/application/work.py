@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalicelib.application import checkout, collection, dunning, dunning_letters, refunds, renewals, signup
+from chalicelib.application import (
+    changes,
+    checkout,
+    collection,
+    dunning,
+    dunning_letters,
+    refunds,
+    renewals,
+    signup,
+)
 from chalicelib.application.context import Context
 from chalicelib.application.ports import DueRow
 from chalicelib.application.records import subject_id
@@ -16,6 +25,7 @@ _WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
     DueKind.TRIAL_REMINDER: ("sub", renewals.remind_of_trial),
     DueKind.CANCELLATION: ("sub", renewals.end_canceled),
     DueKind.DUNNING: ("sub", dunning.run_dunning),
+    DueKind.CHANGE: ("sub", changes.run_change),
     DueKind.GRACE_END: ("sub", dunning_letters.end_grace),
     DueKind.LETTER: ("sub", dunning_letters.release_letter),
     DueKind.RELEASE: ("sub", checkout.release_incomplete),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import awaiting_customer, dunning, pending
+from chalicelib.domain import awaiting_customer, changing, dunning, pending
 from chalicelib.domain.billing import paid_fact
 from chalicelib.domain.bookings import (
     closed,
@@ -70,6 +70,8 @@ def after_paid(
     """The subscription once its invoice is paid: activated by its first, or a step out of arrears."""
     if invoice.activates:
         return activated(subscription, now)
+    if changing.is_paid_by(subscription, invoice):
+        return changing.paid_for(subscription, invoice, now)
     return dunning.collected(subscription, invoice.id, now)
 
 
@@ -167,6 +169,8 @@ def _declined(
     decision = Decision(
         cause=_cause(invoice, attempt), invoice=refused, facts=(failed_fact(refused, done, decline),)
     )
+    if changing.is_paid_by(subscription, invoice):
+        return replace(decision, subscription=changing.refused(subscription, at.business))
     if invoice.activates or not is_collected_by_run(invoice):
         return decision
     if not subscription.is_running:  # its last hope was under way when the run ended

@@ -7,12 +7,14 @@ from datetime import datetime
 
 from chalicelib.domain.customer import CollectionMethod
 from chalicelib.domain.decision import Decision
-from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus
 from chalicelib.domain.write_off import written_off
 
 
 def is_collected_by_run(invoice: Invoice) -> bool:
-    return invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    """Whether a decline of it begins a dunning run: it is charged automatically, and no change waits for it."""
+    automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    return automatic and invoice.cause.kind is not CauseKind.CHANGE
 
 
 def by_age(invoice: Invoice, others: tuple[Invoice, ...]) -> tuple[str, ...]:

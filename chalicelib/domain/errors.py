@@ -65,6 +65,12 @@ class ConflictError(DomainError):
     code = "conflict"
 
 
+class PreviewStaleError(DomainError):
+    """What was previewed would come to something else now; the ids name each figure, as shown and as it is."""
+
+    code = "preview_stale"
+
+
 class AlreadyExistsError(DomainError):
     """A value that must be unique in its environment is taken."""
 

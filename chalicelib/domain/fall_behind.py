@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.domain.arrears import QUEUED, Arrears, dunning_data
-from chalicelib.domain.customer import CollectionMethod
 from chalicelib.domain.dunning import has_ended
+from chalicelib.domain.dunning_invoices import is_collected_by_run
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.payment import ChargeResult
@@ -19,8 +19,8 @@ def fallen_behind(
 ) -> Invoice:
     """The invoice with its arrears noted once, where a dunning run collects it. `policy` is the policy's name."""
     is_running = subscription.is_running or has_ended(subscription)
-    automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
-    if invoice.arrears is not None or invoice.activates or not automatic or not is_running:
+    is_collected = is_collected_by_run(invoice) and not invoice.activates
+    if invoice.arrears is not None or not is_collected or not is_running:
         return invoice
     arrears = Arrears(
         policy=policy,

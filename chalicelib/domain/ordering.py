@@ -48,7 +48,7 @@ def draft(
     """
     plan = catalog.plan(order.plan)
     require_self_serve(plan, order)
-    items = _items(order, catalog, plan, now)
+    items = order_items(order, catalog, plan, now)
     interval = items[0].price.interval if items[0].price else None
     anchor = now
     if order.billing is Billing.CALENDAR and interval is not None:
@@ -88,7 +88,11 @@ def trial_terms(order: Order, plan: Plan) -> TrialTerms | None:
     return replace(plan.trial, days=days)
 
 
-def _items(order: Order, catalog: Catalog, plan: Plan, now: datetime) -> tuple[Item, ...]:
+def order_items(order: Order, catalog: Catalog, plan: Plan, now: datetime) -> tuple[Item, ...]:
+    """The items of an order of this plan, with copies of the catalog's prices: the plan's first.
+
+    ValidationError names the field of the order that is wrong.
+    """
     if order.quantity < 1:
         raise ValidationError("at least one is needed", field="quantity", fix="send 1 or more")
     if order.quantity > 1 and not plan.per_seat:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import dunning, holding
+from chalicelib.domain import changing, dunning, holding
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.card_limit import admitted
@@ -50,11 +50,11 @@ def renew(
     term = subscription.term
     if term.ends_at is not None and term.ends_at <= subscription.period.end and not term.auto_renew:
         return _ended(subscription, "term_ended", at)
-    items = subscription.pending.items if subscription.pending is not None else subscription.items
-    cycle = subscription.cycle + 1
-    ahead = replace(
-        subscription, items=items, pending=None, cycle=cycle, period=full_period(subscription, cycle)
-    )
+    ahead, facts = _ahead(subscription, subscription.period.end)
+    if ahead.period is None:
+        cause = f"change:{ahead.id}:{subscription.period.end.isoformat()}"
+        ahead, movements = moved(ahead, cause)
+        return Decision(cause=cause, subscription=ahead, facts=facts, movements=movements)
     data = subscription_data(ahead)
     return bill_period(
         ahead,
@@ -62,8 +62,23 @@ def renew(
         occasion=occasion,
         granularity=granularity,
         at=at,
-        facts=(Fact("subscription.renewed", ahead.id, data),),
+        facts=(*facts, Fact("subscription.renewed", ahead.id, data)),
     )
+
+
+def _ahead(subscription: Subscription, start: datetime) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The subscription in its next period, with the change that was to come at the end of this one in force."""
+    change = subscription.pending
+    facts: tuple[Fact, ...] = ()
+    if change is not None and change.invoice_id is None:
+        before = subscription
+        subscription = changing.in_force(before, change, start)
+        subscription, facts = changing.noted(before, subscription, change)
+        if change.interval != before.interval:
+            return replace(subscription, changes=()), facts
+    cycle = subscription.cycle + 1
+    period = full_period(subscription, cycle)
+    return replace(subscription, cycle=cycle, period=period, changes=()), facts
 
 
 def end_trial(

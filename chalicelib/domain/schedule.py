@@ -28,6 +28,7 @@ class DueKind(StrEnum):
     REFUND = "refund"
     DUNNING = "dunning"
     GRACE_END = "grace_end"
+    CHANGE = "change"
     LETTER = "letter"
     TRIAL_REMINDER = "trial_reminder"
     CANCELLATION = "cancellation"
@@ -130,8 +131,16 @@ def _subscription_dues(subscription: Subscription) -> Iterator[Due]:
         return
     if subscription.dunning is not None:
         yield from _dunning_dues(subscription.dunning, subscription.status)
-    if subscription.period is not None and subscription.status in (Status.ACTIVE, Status.PAST_DUE):
-        yield Due(subscription.period.end, DueKind.RENEWAL)
+    yield from _period_dues(subscription)
+
+
+def _period_dues(subscription: Subscription) -> Iterator[Due]:
+    """What the period's end brings, and a change before it: one for the end itself comes with the renewal."""
+    period, change = subscription.period, subscription.pending
+    if period is not None and subscription.status in (Status.ACTIVE, Status.PAST_DUE):
+        yield Due(period.end, DueKind.RENEWAL)
+    if change is not None and (change.invoice_id is not None or period is None or change.at < period.end):
+        yield Due(change.at, DueKind.CHANGE)
 
 
 def _dunning_dues(run: DunningRun, status: Status) -> Iterator[Due]:

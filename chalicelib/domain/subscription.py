@@ -137,11 +137,20 @@ class Cancellation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PendingChange:
-    """A change that waits for `at`: the items that will be in force then."""
+    """A change that waits for `at`: what will be in force then, None as the interval of a free plan.
+
+    `invoice_id`: it waits for this invoice to be paid, and is given up at `at`. `prorate` False: at an instant within
+    a period nothing is charged or credited for the rest of it.
+    """
 
     at: datetime
     items: tuple[Item, ...]
     change_id: str
+    interval: Interval | None = None
+    catalog_version: int = 0
+    direction: str = ""
+    prorate: bool = True
+    invoice_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +211,8 @@ class Subscription:
     trial: Trial | None = None
     cancellation: Cancellation | None = None
     pending: PendingChange | None = None
+    changes: tuple[str, ...] = ()
+    """Ids of the changes within the present period, in their order."""
     dunning: DunningRun | None = None
     release_at: datetime | None = None
     win_back_at: datetime | None = None

@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
     "captcha_required": Kind(403, "The captcha is not solved", repeat=True),
     "not_found": Kind(404, "Not found"),
     "method_not_allowed": Kind(405, "This method is not possible here"),
+    "preview_stale": Kind(409, "Not what the preview showed any more"),
     "conflict": Kind(409, "Changed by somebody else", repeat=True),
     "already_exists": Kind(409, "The value is taken"),
     "invalid_state": Kind(409, "Not possible in the present state"),

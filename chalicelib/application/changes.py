@@ -1,0 +1,270 @@
+"""Changing what a subscription holds, by request and by the clock.
+
+A change that is charged now is written down with its invoice first and comes into force in the transaction that
+settles the payment; declined, or not paid in time, its invoice is void and nothing has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from chalicelib.application import collection, decisions, renewals
+from chalicelib.application.catalog import current_catalog
+from chalicelib.application.context import Context, deciding
+from chalicelib.application.invoices import refuse_unpaid
+from chalicelib.application.records import account_key, child_key
+from chalicelib.application.subscriptions import (
+    get_subscription,
+    load_buyer,
+    occasion,
+    require_method,
+)
+from chalicelib.domain import billing, changing, ids
+from chalicelib.domain.change import (
+    ChangeOrder,
+    Target,
+    require_changeable,
+    require_seats,
+    takes_effect,
+    target_of,
+)
+from chalicelib.domain.changing import Changed
+from chalicelib.domain.collection import begin_attempt
+from chalicelib.domain.customer import CollectionMethod, Member
+from chalicelib.domain.decision import Decision
+from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, cycle_cause, invoice_id
+from chalicelib.domain.journal import Fact
+from chalicelib.domain.metrics import moved
+from chalicelib.domain.schedule import DueKind, next_due
+from chalicelib.domain.subscription import PendingChange, Subscription
+
+_LOOK_AGAIN = timedelta(days=1)
+"""When a payment that could not be called off is asked about again."""
+
+
+def change_subscription(ctx: Context, subscription_id: str, order: ChangeOrder) -> Subscription:
+    """Change plan, interval, quantity and add-ons, together and once; answers the subscription as it is then.
+
+    Now, it is prorated and invoiced; what is charged automatically has to be paid first. PaymentDeclinedError: the
+    invoice is void and nothing has changed, or (with the address in it) the customer is to confirm the payment.
+    PaymentPendingError: the outcome is unknown, and the same request again learns it. Later, it is pending.
+    Safe to run twice: the change's id derives from the request, and a second run goes on where the first stopped.
+    """
+    change_id = ids.token("change", subscription_id, ctx.request_key, length=ids.CHILD_LENGTH)
+    changed = deciding(lambda: _start(ctx, subscription_id, order, change_id))
+    return _paid_for(ctx, changed, change_id)
+
+
+def revoke_change(ctx: Context, subscription_id: str) -> Subscription:
+    """Take the pending change back. One that waits for its payment is called off at the processor first.
+
+    Safe to run twice: the second time there is none. Where the payment came meanwhile the change is in force.
+    """
+    subscription = get_subscription(ctx, subscription_id)
+    if subscription.pending is not None and subscription.pending.invoice_id is not None:
+        give_up_change(ctx, subscription_id)
+        return get_subscription(ctx, subscription_id)
+
+    def decide() -> Subscription:
+        current = get_subscription(ctx, subscription_id)
+        kept, facts = changing.revoked(current)
+        cause = f"revoke:{current.id}:{current.version}"
+        return _stored(ctx, Decision(cause=cause, subscription=kept, facts=facts))
+
+    return deciding(decide)
+
+
+def run_change(ctx: Context, subscription_id: str) -> None:
+    """The due row of a pending change: one that was planned for this time comes about, one that was not paid in
+    time is given up. Safe to run twice: what is not due any more is left alone.
+    """
+    subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
+    due = next_due(subscription) if subscription else None
+    if subscription is None or due is None or due.kind is not DueKind.CHANGE or due.at > ctx.now:
+        return
+    change = subscription.pending
+    assert change is not None
+    if change.invoice_id is not None:
+        give_up_change(ctx, subscription_id)
+        return
+    started = deciding(lambda: _come_about(ctx, subscription_id, change.change_id))
+    if started.pending is not None and started.pending.invoice_id is not None:
+        collection.collect(ctx, *collection.load(ctx, started.pending.invoice_id))
+        _give_up_if_declined(ctx, subscription_id)
+
+
+def give_up_change(ctx: Context, subscription_id: str) -> None:
+    """Void the invoice that a change waits for, once the processor can take no money for it any more.
+
+    Safe to run twice. A charge that turns out to have succeeded brings the change into force instead; one that
+    cannot be called off yet keeps everything as it is, and is asked about again.
+    """
+    subscription = get_subscription(ctx, subscription_id)
+    change = subscription.pending
+    if change is None or change.invoice_id is None:
+        return
+    closed = renewals.close_attempt(ctx, change.invoice_id)
+
+    def decide() -> None:
+        current = get_subscription(ctx, subscription_id)
+        if current.pending is None or current.pending.invoice_id != change.invoice_id:
+            return
+        invoice, _ = collection.load(ctx, str(change.invoice_id))
+        if not closed or (invoice.attempt is not None and invoice.attempt.is_open):
+            later = replace(current, pending=replace(current.pending, at=ctx.now + _LOOK_AGAIN))
+            decisions.commit(
+                ctx, current.customer_id, Decision(cause=f"put_off:{current.id}", subscription=later)
+            )
+            return
+        decisions.commit(ctx, current.customer_id, _given_up(ctx, current, invoice))
+
+    deciding(decide)
+
+
+def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: str) -> Subscription:
+    subscription = get_subscription(ctx, subscription_id)
+    if _is_known(ctx, subscription, change_id):
+        return subscription
+    bought = ctx.catalogs.version(ctx.env, subscription.catalog_version)
+    current = current_catalog(ctx)
+    target = target_of(subscription, order, bought=bought, current=current, now=ctx.now)
+    require_changeable(subscription, target)
+    _require_seats(ctx, subscription, target)
+    at = takes_effect(subscription, order, target, ctx.now)
+    change = changing.pending_change(target, at or ctx.now, change_id, prorate=order.prorate)
+    if at is not None:
+        planned, facts = changing.scheduled(subscription, change)
+        cause = f"change:{subscription.id}:{change_id}:planned"
+        return _stored(ctx, Decision(cause=cause, subscription=planned, facts=facts))
+    return _stored(ctx, _decided(ctx, subscription, change, ctx.now))
+
+
+def _come_about(ctx: Context, subscription_id: str, change_id: str) -> Subscription:
+    """A planned change, at its time."""
+    subscription = get_subscription(ctx, subscription_id)
+    change = subscription.pending
+    if change is None or change.change_id != change_id or change.invoice_id is not None:
+        return subscription
+    return _stored(ctx, _decided(ctx, subscription, change, change.at))
+
+
+def _decided(ctx: Context, subscription: Subscription, change: PendingChange, at: datetime) -> Decision:
+    """The change as of `at`: in force with its invoice, or waiting for that to be paid."""
+    buyer = load_buyer(ctx, subscription.customer_id)
+    catalog = ctx.catalogs.version(ctx.env, change.catalog_version)
+    invoices = _invoices_of_period(ctx, subscription)
+    result = changing.changed(subscription, change, invoices, catalog.proration, at)
+    cause = f"change:{subscription.id}:{change.change_id}"
+    if not result.lines:
+        return _in_force(subscription, result, change, Decision(cause=cause))
+    opened = billing.open_invoice(
+        result.subscription,
+        buyer.account,
+        result.lines,
+        cause=_cause(change.change_id),
+        period=result.subscription.period,
+        occasion=occasion(ctx, result.subscription, buyer.customer, catalog),
+    )
+    decision = Decision(
+        cause=cause,
+        account=opened.account,
+        invoice=opened.invoice,
+        facts=opened.facts,
+        postings=opened.postings,
+    )
+    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    if opened.invoice.status is not InvoiceStatus.OPEN or not automatic:
+        return _in_force(subscription, result, change, decision)
+    require_method(subscription, buyer.account)
+    waiting = changing.awaiting_payment(subscription, change, opened.invoice, ctx.now)
+    invoice = begin_attempt(opened.invoice, opened.account, collection.instants(ctx))
+    return replace(decision, invoice=invoice, subscription=waiting)
+
+
+def _in_force(before: Subscription, result: Changed, change: PendingChange, decision: Decision) -> Decision:
+    after, facts = changing.noted(before, result.subscription, change)
+    after, movements = moved(after, decision.cause)
+    return replace(decision, subscription=after, facts=(*decision.facts, *facts), movements=movements)
+
+
+def _paid_for(ctx: Context, subscription: Subscription, change_id: str) -> Subscription:
+    """Collect the invoice that the change waits for, if it does, and say what came of it."""
+    change = subscription.pending
+    if change is None or change.change_id != change_id or change.invoice_id is None:
+        return subscription
+    invoice = collection.collect(ctx, *collection.load(ctx, change.invoice_id))
+    if invoice.status is InvoiceStatus.PAID:
+        return get_subscription(ctx, subscription.id)
+    _give_up_if_declined(ctx, subscription.id)
+    refuse_unpaid(ctx, invoice)
+    return subscription
+
+
+def _give_up_if_declined(ctx: Context, subscription_id: str) -> None:
+    subscription = get_subscription(ctx, subscription_id)
+    if subscription.pending is None or subscription.pending.invoice_id is None:
+        return
+    attempt = collection.load(ctx, subscription.pending.invoice_id)[0].attempt
+    if attempt is None or not attempt.is_open:
+        give_up_change(ctx, subscription_id)
+
+
+def _given_up(ctx: Context, subscription: Subscription, invoice: Invoice) -> Decision:
+    account = ctx.store.get(account_key(ctx.env, subscription.customer_id))
+    assert account is not None
+    assert subscription.pending is not None
+    cause = f"change:{subscription.id}:{subscription.pending.change_id}:refused"
+    data = {"change": subscription.pending.change_id, "invoice": invoice.id}
+    refused = Fact("subscription.change_refused", subscription.id, data)
+    kept = replace(subscription, pending=None)
+    if invoice.status is not InvoiceStatus.OPEN:
+        return Decision(cause=cause, subscription=kept, facts=(refused,))
+    voided = billing.void(invoice, account, ctx.now)
+    return Decision(
+        cause=cause,
+        account=voided.account,
+        invoice=voided.invoice,
+        subscription=kept,
+        facts=(*voided.facts, refused),
+        postings=voided.postings,
+    )
+
+
+def _invoices_of_period(ctx: Context, subscription: Subscription) -> list[Invoice]:
+    """What was billed for the present period so far, oldest first."""
+    if subscription.period is None:
+        return []
+    causes = [cycle_cause(subscription.period.start), *map(_cause, subscription.changes)]
+    keys = [child_key(Invoice, ctx.env, invoice_id(subscription.id, cause)) for cause in causes]
+    return [invoice for invoice in ctx.store.get_many(keys) if invoice is not None]
+
+
+def _is_known(ctx: Context, subscription: Subscription, change_id: str) -> bool:
+    """Whether this request was here before: its change is in force, planned, waiting, or was refused."""
+    pending = subscription.pending
+    if change_id in subscription.changes or (pending is not None and pending.change_id == change_id):
+        return True
+    key = child_key(Invoice, ctx.env, invoice_id(subscription.id, _cause(change_id)))
+    invoice = ctx.store.get(key)
+    if invoice is not None and invoice.status is InvoiceStatus.VOID:
+        refuse_unpaid(ctx, invoice)
+    return invoice is not None
+
+
+def _require_seats(ctx: Context, subscription: Subscription, target: Target) -> None:
+    catalog = ctx.catalogs.version(ctx.env, target.catalog_version)
+    if target.plan.quantity < subscription.plan.quantity or target.plan.product != subscription.plan.product:
+        members = ctx.store.children(Member, ctx.env, subscription.customer_id)
+        require_seats(target, members, per_seat=catalog.plan(target.plan.product).per_seat)
+
+
+def _cause(change_id: str) -> Cause:
+    return Cause(kind=CauseKind.CHANGE, reference=change_id)
+
+
+def _stored(ctx: Context, decision: Decision) -> Subscription:
+    assert decision.subscription is not None
+    stored = decisions.commit(ctx, decision.subscription.customer_id, decision)
+    assert stored.subscription is not None
+    return stored.subscription

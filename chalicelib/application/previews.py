@@ -1,0 +1,172 @@
+"""Previews that bind: what a request would do, and a token that makes it do exactly that.
+
+A preview runs the very use case up to its first commit and shows what that would write; nothing is written, and the
+processor is not asked. Committing with the token runs it again as of the same instant and under the same request
+key: where it comes to something else than was shown, nothing is written and the difference is said.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from chalicelib.application.context import Context, Services
+from chalicelib.domain.calendar import next_day_start
+from chalicelib.domain.credentials import entropy_of
+from chalicelib.domain.errors import InvalidStateError, PreviewStaleError, ValidationError
+from chalicelib.domain.outcome import Outcome, difference, outcome_of
+
+T = TypeVar("T")
+VALID_FOR = timedelta(minutes=15)
+"""At most; local midnight ends it before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """What would be written. `token` binds it until `expires_at` (business time)."""
+
+    outcome: Outcome
+    token: str
+    expires_at: datetime
+
+
+def preview(ctx: Context, operation: str, use_case: Callable[[Context], object]) -> Preview:
+    """What the use case would do now. `operation` names it with everything that was asked for.
+
+    Whatever refuses the request refuses its preview. InvalidStateError where nothing would be written.
+    """
+    key = secrets.token_hex(16)
+    outcome = _outcome(replace(ctx, request_key=key), use_case)
+    zone = outcome.subscription.zone if outcome.subscription is not None else "UTC"
+    expires_at = min(ctx.now + VALID_FOR, next_day_start(ctx.now, zone))
+    claims = {
+        "key": key,
+        "now": ctx.now.isoformat(),
+        "until": expires_at.isoformat(),
+        "machine_until": (ctx.machine_now + VALID_FOR).isoformat(),
+        "sums": outcome.sums(),
+        "print": outcome.print(),
+    }
+    return Preview(outcome=outcome, token=_signed(ctx, operation, claims), expires_at=expires_at)
+
+
+def commit_previewed(ctx: Context, operation: str, token: str, use_case: Callable[[Context], T]) -> T:
+    """Run the use case as it was previewed. ValidationError for a token that is not of this request, or expired;
+    PreviewStaleError where it would come to something else now.
+
+    May run twice: the token's own key names the request, so a second run finds the first one's work.
+    """
+    claims = _claims(ctx, operation, token)
+    bound = replace(ctx, request_key=claims["key"], now=datetime.fromisoformat(claims["now"]))
+    return use_case(_watched(bound, _Guard(bound, claims).check))
+
+
+def _outcome(ctx: Context, use_case: Callable[[Context], object]) -> Outcome:
+    def stop(records: tuple[Any, ...]) -> None:
+        raise _Shown(outcome_of(records))
+
+    try:
+        use_case(_watched(ctx, stop, dry=True))
+    except _Shown as shown:
+        return shown.outcome
+    raise InvalidStateError("nothing would change")
+
+
+class _Shown(Exception):
+    """The commit that a preview stops at."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+class _Guard:
+    """Lets the first commit pass if it writes what was shown, and every other one after it."""
+
+    def __init__(self, ctx: Context, claims: dict[str, Any]) -> None:
+        self._claims = claims
+        self._passed = False
+
+    def check(self, records: tuple[Any, ...]) -> None:
+        if self._passed:
+            return
+        outcome = outcome_of(records)
+        if outcome.print() != self._claims["print"]:
+            raise PreviewStaleError(
+                "this is not what the preview showed any more",
+                fix="preview it again",
+                **difference(self._claims["sums"], outcome.sums()),
+            )
+        self._passed = True
+
+
+def _watched(ctx: Context, check: Callable[[tuple[Any, ...]], None], *, dry: bool = False) -> Context:
+    """The context with a store that shows each commit before it is made, and for a dry run without the processor."""
+    return replace(ctx, services=cast(Services, _Around(ctx.services, _Store(ctx.store, check), dry)))
+
+
+class _Around:
+    def __init__(self, services: Services, store: Any, dry: bool) -> None:
+        self._services = services
+        self.store = store
+        self._dry = dry
+
+    @property
+    def gateway(self) -> Any:
+        return _Silent(self._services.gateway) if self._dry else self._services.gateway
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._services, name)
+
+
+class _Store:
+    def __init__(self, store: Any, check: Callable[[tuple[Any, ...]], None]) -> None:
+        self._store = store
+        self._check = check
+
+    def commit(self, env: str, *records: Any, **more: Any) -> None:
+        self._check(records)
+        self._store.commit(env, *records, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+class _Silent:
+    """The processor as a preview may use it: for what it says without being asked."""
+
+    def __init__(self, gateway: Any) -> None:
+        self.minimum = gateway.minimum
+
+    def __getattr__(self, name: str) -> Any:
+        raise InvalidStateError("this cannot be previewed", fix="do it without a preview")
+
+
+def _signed(ctx: Context, operation: str, claims: dict[str, Any]) -> str:
+    body = base64.urlsafe_b64encode(json.dumps(claims, separators=(",", ":")).encode()).decode()
+    return f"{body}.{_signature(ctx, operation, body)}"
+
+
+def _claims(ctx: Context, operation: str, token: str) -> dict[str, Any]:
+    body, _, signature = token.partition(".")
+    if not hmac.compare_digest(signature.encode(), _signature(ctx, operation, body).encode()):
+        raise ValidationError(
+            "this token is not of a preview of this request", field="preview_token", fix="preview it first"
+        )
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body))
+    late = ctx.now >= datetime.fromisoformat(claims["until"])
+    if late or ctx.machine_now >= datetime.fromisoformat(claims["machine_until"]):
+        raise ValidationError("this preview has expired", field="preview_token", fix="preview it again")
+    return claims
+
+
+def _signature(ctx: Context, operation: str, body: str) -> str:
+    digest = hashlib.sha256(operation.encode()).hexdigest()
+    return entropy_of(ctx.services.pepper, "preview", ctx.env, digest, body).hex()

@@ -1,0 +1,195 @@
+"""A change of a subscription as it comes about: planned, waiting for its payment, in force, or given up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from chalicelib.domain.billing import recurring_lines
+from chalicelib.domain.calendar import Period, calendar_anchor
+from chalicelib.domain.change import Target
+from chalicelib.domain.change_lines import Stretch, billed_lines, prorated, unused
+from chalicelib.domain.errors import InvalidStateError
+from chalicelib.domain.invoice import Invoice, Line
+from chalicelib.domain.journal import Fact
+from chalicelib.domain.lifecycle import full_period, subscription_data
+from chalicelib.domain.metrics import recurring
+from chalicelib.domain.proration import Granularity, parts_left
+from chalicelib.domain.subscription import Billing, PendingChange, Status, Subscription
+
+PAYABLE_FOR = timedelta(hours=23)
+"""How long a change waits for its payment; never beyond the end of the period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A subscription after a change, with the lines that this costs (credits are negative)."""
+
+    subscription: Subscription
+    lines: tuple[Line, ...] = ()
+
+
+def pending_change(target: Target, at: datetime, change_id: str, *, prorate: bool = True) -> PendingChange:
+    return PendingChange(
+        at=at,
+        items=target.items,
+        change_id=change_id,
+        interval=target.interval,
+        catalog_version=target.catalog_version,
+        direction=str(target.direction),
+        prorate=prorate,
+    )
+
+
+def scheduled(subscription: Subscription, change: PendingChange) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The subscription with a change to come, in place of one that was to come before."""
+    waiting = replace(subscription, pending=change)
+    data = {**_data(waiting, change), "at": change.at.isoformat()}
+    return waiting, (Fact("subscription.change_scheduled", subscription.id, data),)
+
+
+def revoked(subscription: Subscription) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The subscription without the change that was to come. InvalidStateError where there is none."""
+    if subscription.pending is None:
+        raise InvalidStateError("there is no pending change", subscription=subscription.id)
+    data = _data(subscription, subscription.pending)
+    kept = replace(subscription, pending=None)
+    return kept, (Fact("subscription.change_revoked", subscription.id, data),)
+
+
+def changed(
+    subscription: Subscription,
+    change: PendingChange,
+    invoices: Sequence[Invoice],
+    granularity: Granularity,
+    now: datetime,
+) -> Changed:
+    """What the change makes of the subscription now, and what it costs. `invoices` are those of the present period,
+    oldest first.
+
+    Within the same interval the period and its anchor stay, and every item that differs is prorated. Another
+    interval begins a period of its own now, paid in full, and what is unused of the old one is credited. On a
+    trial nothing is paid.
+    """
+    if subscription.status is Status.TRIALING:
+        return Changed(in_force(subscription, change, now))
+    after = in_force(subscription, change, now)
+    billed = [line for item in subscription.items for line in billed_lines(item, invoices)]
+    lines: tuple[Line, ...] = ()
+    rest = _stretch(subscription, granularity, now)
+    if _keeps_period(subscription, change):
+        if rest is not None and change.prorate:
+            lines = prorated(subscription.items, after.items, billed, rest)
+        return Changed(after, lines)
+    if rest is not None:
+        lines = unused(subscription.items, billed, rest)
+    return Changed(after, lines + first_lines(after, granularity))
+
+
+def in_force(subscription: Subscription, change: PendingChange, now: datetime) -> Subscription:
+    """The subscription with the change in force from `now`: the same period, or a first one of another interval."""
+    items = tuple(
+        item if item.starts_at is not None else replace(item, starts_at=now) for item in change.items
+    )
+    after = replace(
+        subscription,
+        items=items,
+        interval=change.interval,
+        catalog_version=change.catalog_version or subscription.catalog_version,
+        pending=None,
+    )
+    if subscription.status is Status.TRIALING or _keeps_period(subscription, change):
+        return after
+    return began(after, now)
+
+
+def began(subscription: Subscription, now: datetime) -> Subscription:
+    """The subscription in a period that begins now, counted anew from here; none on a free plan."""
+    if subscription.interval is None:
+        return replace(subscription, period=None, cycle=0, changes=())
+    anchor = now
+    if subscription.billing is Billing.CALENDAR:
+        anchor = calendar_anchor(now, subscription.zone, subscription.interval)
+    after = replace(subscription, anchor=anchor, cycle=0, changes=())
+    return replace(after, period=Period(now, full_period(after, 0).end))
+
+
+def first_lines(subscription: Subscription, granularity: Granularity) -> tuple[Line, ...]:
+    """The lines of the period that has just begun; none on a free plan."""
+    if subscription.period is None:
+        return ()
+    return recurring_lines(
+        subscription.items,
+        subscription.period,
+        full=full_period(subscription, subscription.cycle),
+        zone=subscription.zone,
+        granularity=granularity,
+    )
+
+
+def awaiting_payment(
+    subscription: Subscription, change: PendingChange, invoice: Invoice, now: datetime
+) -> Subscription:
+    """The subscription as it was, with the change that comes into force once the invoice is paid."""
+    until = now + PAYABLE_FOR
+    if subscription.period is not None:
+        until = min(until, subscription.period.end)
+    return replace(subscription, pending=replace(change, at=until, invoice_id=invoice.id))
+
+
+def is_paid_by(subscription: Subscription, invoice: Invoice) -> bool:
+    """Whether the subscription's pending change waits for this invoice."""
+    return subscription.pending is not None and subscription.pending.invoice_id == invoice.id
+
+
+def paid_for(
+    subscription: Subscription, invoice: Invoice, now: datetime
+) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The change in force: its invoice was paid. Its time is the one that was billed, from when it was asked for."""
+    change = subscription.pending
+    assert change is not None
+    after = in_force(subscription, change, invoice.issued_at)
+    return noted(subscription, after, change)
+
+
+def refused(subscription: Subscription, now: datetime) -> Subscription:
+    """The change is given up at once: its payment was declined."""
+    assert subscription.pending is not None
+    return replace(subscription, pending=replace(subscription.pending, at=now))
+
+
+def noted(
+    before: Subscription, after: Subscription, change: PendingChange
+) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The changed subscription, with the change remembered as long as its period lasts, and the fact."""
+    after = replace(after, changes=(*after.changes, change.change_id))
+    return after, (Fact("subscription.changed", after.id, _data(before, change)),)
+
+
+def _data(before: Subscription, change: PendingChange) -> dict[str, object]:
+    after = replace(before, items=change.items, interval=change.interval)
+    return {
+        **subscription_data(after),
+        "change": change.change_id,
+        "direction": change.direction,
+        "interval": str(change.interval) if change.interval else None,
+        "previous_plan": before.plan.product,
+        "previous_quantity": before.plan.quantity,
+        "previous_interval": str(before.interval) if before.interval else None,
+        "mrr_change": recurring(after) - recurring(before),
+    }
+
+
+def _keeps_period(subscription: Subscription, change: PendingChange) -> bool:
+    return subscription.period is not None and change.interval == subscription.interval
+
+
+def _stretch(subscription: Subscription, granularity: Granularity, now: datetime) -> Stretch | None:
+    """What is left of the present period; None where there is none."""
+    period = subscription.period
+    if period is None:
+        return None
+    full = full_period(subscription, subscription.cycle)
+    left = parts_left(full, now, subscription.zone, granularity)
+    return Stretch(left=left, period=Period(max(now, period.start), period.end), unit=granularity)
