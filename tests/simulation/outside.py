@@ -12,6 +12,7 @@ from chalicelib.domain.checkout import CheckoutSession
 from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.payment import Outcome
+from chalicelib.domain.refund import RefundStatus
 from tests.simulation.plan import OWN
 
 if TYPE_CHECKING:
@@ -91,12 +92,34 @@ def authenticate(world: World, which: int, passed: bool) -> None:
         world.processor.authenticate(asked[which % len(asked)].reference, passed=passed)
 
 
-def dispute(world: World, which: int, percent: int, inquiry: bool) -> None:
-    """A customer's bank claims a payment back, wholly or in part, or asks about it first."""
-    paid = [p for p in world.processor.charges() if not p.refunded and not p.disputes]
+def dashboard_refund(world: World, which: int, percent: int) -> None:
+    """Somebody gives money back at the processor itself."""
+    paid = [p for p in world.processor.charges() if p.refunded < p.amount and not p.disputes]
     if paid:
         payment = paid[which % len(paid)]
-        claimed = max(1, payment.amount * percent // 100)
+        asked = max(1, (payment.amount - payment.refunded) * percent // 100)
+        amount = world.processor.movable(asked, payment.currency)
+        if 0 < amount <= payment.amount - payment.refunded:
+            world.processor.refund_in_dashboard(payment.reference, amount)
+
+
+def refund_ends(world: World, which: int, outcome: str) -> None:
+    """The bank's word on a refund that waits for it; a failure may come after a success."""
+    known = [
+        refund for refund in world.processor.refunds.values()
+        if refund.result.status is RefundStatus.PENDING
+        or (refund.result.status is RefundStatus.SUCCEEDED and outcome == RefundStatus.FAILED)
+    ]  # fmt: skip
+    if known:
+        world.processor.settle_refund(known[which % len(known)].reference, outcome)
+
+
+def dispute(world: World, which: int, percent: int, inquiry: bool) -> None:
+    """A customer's bank claims a payment back, wholly or in part, or asks about it first."""
+    paid = [p for p in world.processor.charges() if p.refunded < p.amount and not p.disputes]
+    if paid:
+        payment = paid[which % len(paid)]
+        claimed = max(1, (payment.amount - payment.refunded) * percent // 100)
         world.processor.dispute_opens(payment.reference, claimed, inquiry=inquiry)
 
 
@@ -115,7 +138,19 @@ def decide(world: World, which: int, won: bool) -> None:
 
 EVENTS: dict[str, Callable[..., None]] = {
     each.__name__: each
-    for each in (wait, behave, detach, network_update, bank, page_pay, authenticate, dispute, decide)
+    for each in (
+        wait,
+        behave,
+        detach,
+        network_update,
+        bank,
+        page_pay,
+        authenticate,
+        dispute,
+        decide,
+        dashboard_refund,
+        refund_ends,
+    )
 }
 
 

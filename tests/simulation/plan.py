@@ -19,7 +19,8 @@ CURRENCIES = ("USD", "EUR", "JPY", "KWD", "ISK")
 OWN = "own"
 """A card that pays and that nobody else has: a trial is had once per card."""
 CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_chargeCustomerFail", "pm_card_insufficient_funds",
-         "pm_card_lost", "pm_card_authenticationRequired", "pm_debit_processing", "pm_card_chargeDeclined")  # fmt: skip
+         "pm_card_lost", "pm_card_authenticationRequired", "pm_debit_processing", "pm_card_chargeDeclined",
+         "pm_card_pendingRefund")  # fmt: skip
 BEHAVIOURS = (
     "ok",
     "insufficient_funds",
@@ -162,6 +163,13 @@ ACTIONS: dict[str, Any] = {
     "confirm": lambda draw: {"which": draw.any_number()},
     "authenticate": lambda draw: {"which": draw.any_number(), "passed": draw.random.random() < 0.7},
     "confirm_return": lambda draw: {"which": draw.any_number()},
+    "refund": lambda draw: {
+        "which": draw.any_number(),
+        "percent": draw.one((None, None, 30, 60, 100)),
+        "from_credit": draw.random.random() < 0.1,
+    },
+    "dashboard_refund": lambda draw: {"which": draw.any_number(), "percent": draw.one((100, 25))},
+    "refund_ends": lambda draw: {"which": draw.any_number(), "outcome": draw.one(("succeeded", "failed"))},
     "erase": lambda draw: {"who": draw.any_number()},
     "dispute": lambda draw: {
         "which": draw.any_number(),
@@ -175,9 +183,10 @@ WEIGHTS = {
     "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
     "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
     "network_update": 2, "extend_trial": 2, "end_trial": 2, "dispute": 3, "decide": 4,
-    "confirm": 5, "confirm_return": 2, "erase": 1,
+    "confirm": 5, "refund": 5, "dashboard_refund": 1, "refund_ends": 2, "confirm_return": 2, "erase": 1,
 }  # fmt: skip
-OTHERS = {"behave", "detach", "network_update", "page_pay", "bank", "dispute", "decide", "authenticate"}
+OTHERS = {"behave", "detach", "network_update", "page_pay", "bank", "dispute", "decide", "authenticate",
+          "dashboard_refund", "refund_ends"}  # fmt: skip
 CLIENTS = frozenset(ACTIONS) - OTHERS
 """Steps that are requests: whoever made one may repeat it until it is answered."""
 FAULTS = (
@@ -188,12 +197,14 @@ FAULTS = (
 )
 ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "retry",
           "page_return", "page_expire", "page_pay", "reactivate", "detach", "network_update", "extend_trial",
-          "end_trial", "write_off", "dispute", "decide", "confirm", "authenticate", "erase")  # fmt: skip
+          "end_trial", "write_off", "dispute", "decide", "refund", "dashboard_refund",
+          "confirm", "authenticate", "erase")  # fmt: skip
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
     "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
     "behave": ("pay", "attach", "network_update"), "attach": ("detach",),
-    "dispute": ("decide",),
+    "dispute": ("decide", "refund"),
+    "refund": ("refund_ends", "refund"),
     "confirm": ("authenticate", "confirm_return"),
 }  # fmt: skip
 MOST_STEPS = 350

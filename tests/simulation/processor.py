@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.adapters.stripe.throttle import Rates, Throttle
 from chalicelib.application.ops import Ops
-from chalicelib.application.ports import ChargeRequest
+from chalicelib.application.ports import ChargeRequest, Confirmation, RefundRequest
 from chalicelib.application.records import child_key
 from chalicelib.domain.errors import GatewayUnavailableError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.payment import ChargeResult, Outcome
+from chalicelib.domain.refund import Refund, RefundResult, RefundStatus
 from tests.simulation.engines import SimStore
 from tests.simulation.faults import Trap, Violation
 
 FORGOTTEN_AFTER = timedelta(hours=24)
 """How long the processor knows an idempotency key, by the machine's clock."""
 _TAKES = (Outcome.SUCCEEDED, Outcome.PROCESSING)
-_ASKS_NOBODY = ("minimum", "locate")
+_ASKS_NOBODY = ("minimum", "locate", "movable")
 
 
 class SimGateway:
@@ -58,12 +60,12 @@ class SimGateway:
             if name == "charge":
                 self._require_claim(*args)
                 self._require_alone(*args)
+            if name == "refund":
+                self._require_refund(*args)
             answer = act(*args, **kwargs)
             self._stamp()
             if self._trap.boundary("after_call", name) == "lost":
-                if name == "charge":
-                    return ChargeResult(outcome=Outcome.UNKNOWN)
-                raise GatewayUnavailableError("the payment provider did not answer")
+                return _no_answer(name, *args)
             return answer
 
         return call
@@ -89,6 +91,12 @@ class SimGateway:
             raise Violation(
                 f"charged without a claim: {request.invoice_id} attempt {asked.number} {asked.key}"
             )
+
+    def _require_refund(self, request: RefundRequest) -> None:
+        refund = self._store.stored(child_key(Refund, request.env, request.refund_id))
+        asked = (request.key, request.amount, request.reference)
+        if refund is None or (refund.key, refund.amount, refund.payment_reference) != asked:
+            raise Violation(f"given back without being written down: {request.refund_id} {asked}")
 
     def _require_alone(self, request: ChargeRequest) -> None:
         """Nothing else may still take the invoice's money, or have taken it: what waits for its customer is
@@ -125,6 +133,19 @@ class Leave:
 
     def _sleep(self, seconds: float) -> None:
         self._waited += seconds
+
+
+def _no_answer(call: str, request: Any = None, *_: Any) -> Any:
+    """What the adapter makes of a connection that broke after the request was sent."""
+    unknown = ChargeResult(outcome=Outcome.UNKNOWN)
+    match call:
+        case "charge":
+            return unknown
+        case "confirm_charge":
+            return Confirmation(result=replace(unknown, reference=request.attempt.reference))
+        case "refund":
+            return RefundResult(status=RefundStatus.IN_FLIGHT)
+    raise GatewayUnavailableError("the payment provider did not answer")
 
 
 def _what(attempt: Any) -> tuple[Any, ...]:

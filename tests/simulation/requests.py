@@ -19,6 +19,7 @@ from chalicelib.application import (
     invoices,
     payment_methods,
     payments,
+    refunds,
     signup,
     signup_completion,
     subscriptions,
@@ -28,7 +29,7 @@ from chalicelib.application.context import Context
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.ordering import Order
-from chalicelib.domain.payment import Allocation
+from chalicelib.domain.payment import Allocation, Payment
 from chalicelib.domain.subscription import Billing, Status, Subscription
 from tests.simulation.plan import OWN
 from tests.simulation.shop import interval_of
@@ -197,6 +198,17 @@ def profile(world: World, *, who: int, zone: str) -> Any:
     return lambda ctx: customers.update_customer(ctx, _of(world, who), {"time_zone": zone})
 
 
+def refund(world: World, *, which: int, percent: int | None, from_credit: bool) -> Any:
+    """Of a payment that an invoice took, or one of its own: a transfer, or money that came late."""
+    shares = [share for invoice in world.records(Invoice) for share in invoice.payments]
+    paid = {each.id: each for each in (*shares, *world.records(Payment))}
+    if not paid:
+        return None
+    payment = sorted(paid.values(), key=lambda each: (each.at, each.id))[which % len(paid)]
+    amount = None if percent is None else max(1, payment.amount * percent // 100)
+    return lambda ctx: refunds.refund_payment(ctx, payment.id, amount=amount, from_credit=from_credit)
+
+
 def erase(world: World, *, who: int) -> Any:
     if not world.customers:
         return None
@@ -208,7 +220,7 @@ REQUESTS: dict[str, Callable[..., Any]] = {
     "attach": attach, "cancel": cancel, "undo": undo, "reactivate": reactivate, "extend_trial": extend_trial,
     "end_trial": end_trial, "pay": pay, "retry": retry, "write_off": write_off, "grace": grace, "record": record,
     "page_return": page_return, "page_expire": page_expire, "profile": profile,
-    "confirm": confirm, "confirm_return": confirm_return, "erase": erase,
+    "confirm": confirm, "confirm_return": confirm_return, "erase": erase, "refund": refund,
 }  # fmt: skip
 
 

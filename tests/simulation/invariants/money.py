@@ -12,8 +12,9 @@ from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.payment import Outcome, Payment
+from chalicelib.domain.refund import RefundStatus
 from tests.simulation.invariants.arithmetic import rounded
-from tests.simulation.invariants.published import readable
+from tests.simulation.invariants.published import readable, refund_statuses
 from tests.simulation.world import World
 
 _OPEN = (DisputeStatus.NEEDS_RESPONSE, DisputeStatus.UNDER_REVIEW)
@@ -39,13 +40,17 @@ def money(world: World) -> Iterator[str]:
     for entry in world.journal():
         for posting in entry.postings:
             ledger[posting.currency][posting.account] += posting.amount
-    recorded = world.records(Payment)
+    recorded, returned = world.records(Payment), _given_back(world)
     for currency in sorted({invoice.currency for invoice in invoices} | set(ledger)):
         of = [invoice for invoice in invoices if invoice.currency == currency]
         own = [payment for payment in recorded if payment.currency == currency]
         by_hand = sum(p.amount - p.refunded for p in own if p.charge is None)
         late = sum(p.amount - p.refunded for p in own if p.charge is not None)
-        taken = world.processor.totals(currency) - world.processor.refunded(currency)
+        taken = world.processor.totals(currency) - sum(
+            back
+            for reference, back in returned.items()
+            if world.processor.payments[reference].currency == currency
+        )
         withdrawn, lost, fees = _disputed(invoices, currency)
         collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.charge is not None)
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
@@ -105,12 +110,24 @@ def disputes(world: World) -> Iterator[str]:
         yield f"open are {open_}, accounts say {held}"
 
 
+def _given_back(world: World) -> Counter[str]:
+    """Per payment of the processor's, what refunds that must be known have returned."""
+    back: Counter[str] = Counter()
+    for refund, status in refund_statuses(world):
+        if status is RefundStatus.SUCCEEDED:
+            back[refund.payment.reference] += refund.amount
+    return back
+
+
 def _returned(invoice: Invoice) -> int:
-    """The net part of what was refunded."""
-    if not invoice.amount_refunded:
-        return 0
-    tax = Fraction(invoice.tax * min(invoice.amount_refunded, invoice.total), invoice.total)
-    return invoice.amount_refunded - rounded(tax)
+    """The net part of what was refunded; where the processor counts coarser, of what it had been paid for."""
+    back = sum(
+        rounded(Fraction(part.amount * share.refunded, share.amount))
+        for share in invoice.payments
+        for part in share.allocations
+        if share.amount
+    )
+    return back - (rounded(Fraction(invoice.tax * min(back, invoice.total), invoice.total)) if back else 0)
 
 
 def charges(world: World) -> Iterator[str]:
@@ -125,19 +142,19 @@ def charges(world: World) -> Iterator[str]:
     for (invoice_id, number), times in begun.items():
         if times > 1:
             yield f"{invoice_id} attempt {number} was begun {times} times at the processor"
-    invoices = {invoice.id: invoice for invoice in world.records(Invoice)}
+    invoices, returned = {invoice.id: invoice for invoice in world.records(Invoice)}, _given_back(world)
     for invoice_id, paid in by_invoice.items():
         invoice = invoices.get(invoice_id or "")
         if invoice is None:
             yield f"the processor knows an invoice that we do not: {invoice_id}"
             continue
         money = [p for p in paid if p.result.outcome is Outcome.SUCCEEDED]
-        net = sum(p.amount - p.refunded for p in money)
+        net = sum(p.amount - returned[p.reference] for p in money)
         most = 0 if invoice.status is InvoiceStatus.VOID else invoice.amount_due
         if net > most + invoice.amount_due // 100:  # a processor may count in coarser units
             yield f"{invoice_id} took {net} of {most} {invoice.currency}"
         ours = sorted(p.reference for p in invoice.payments if p.reference and p.refunded < p.amount)
-        theirs = sorted(p.reference for p in money if p.refunded < p.amount)
+        theirs = sorted(p.reference for p in money if returned[p.reference] < p.amount)
         if ours != theirs:
             yield f"{invoice_id} notes {ours}, the processor has {theirs}"
 

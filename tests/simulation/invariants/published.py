@@ -14,7 +14,7 @@ from chalicelib.domain.customer import Account
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.payment import AttemptStatus
-from chalicelib.domain.refund import Refund
+from chalicelib.domain.refund import Refund, RefundStatus
 from tests.simulation.world import World
 
 KEPT = timedelta(days=29)
@@ -74,11 +74,10 @@ def reported(world: World) -> Iterator[str]:
     refunds = Counter(refund.reference for refund in world.records(Refund) if refund.reference)
     yield from (f"the refund {id_} was noted {times} times" for id_, times in refunds.items() if times > 1)
     reported = [notice for notice in world.processor.notices if readable(world, notice)]
-    refunded = {notice.reference for notice in reported if notice.kind == "charge.refunded"}
     known = {refund.reference: refund.status for refund in world.records(Refund)}
-    for refund in world.processor.refunds.values():
-        if refund.payment.reference in refunded and known.get(refund.reference) != refund.result.status:
-            yield f"the refund {refund.reference} is {refund.result.status}, noted {known.get(refund.reference)}"
+    for refund, status in refund_statuses(world):
+        if known.get(refund.reference) != status:
+            yield f"the refund {refund.reference} is {status}, noted {known.get(refund.reference)}"
     detached = {notice.reference for notice in reported if notice.kind == "payment_method.detached"}
     for account in world.records(Account):
         if account.payment_method is not None and account.payment_method.id in detached:
@@ -87,3 +86,12 @@ def reported(world: World) -> Iterator[str]:
 
 def readable(world: World, notice: ProcessorNotice) -> bool:
     return any(notice.created < at <= notice.created + KEPT for at in world.reconciled)
+
+
+def refund_statuses(world: World) -> Iterator[tuple[Any, RefundStatus | None]]:
+    """The processor's refunds as they must be known: as they are, or as we have them where nobody told us more."""
+    last = {n.reference: n for n in world.processor.notices if n.kind.startswith("refund.")}
+    known = {refund.reference: refund.status for refund in world.records(Refund)}
+    for refund in world.processor.refunds.values():
+        told = readable(world, last[refund.payment.reference])
+        yield refund, refund.result.status if told else known.get(refund.reference)

@@ -11,6 +11,7 @@ from chalicelib.domain.checkout import CheckoutSession
 from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus
+from chalicelib.domain.refund import Refund
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Status, Subscription
 from tests.simulation.world import World
@@ -21,7 +22,12 @@ def nothing_left(world: World) -> Iterator[str]:
     subscriptions = {each.id: each for each in world.records(Subscription)}
     invoices = world.records(Invoice)
     left_behind = _left_behind(world)
-    for thing in [*subscriptions.values(), *invoices, *world.records(CheckoutSession)]:
+    for thing in [
+        *subscriptions.values(),
+        *invoices,
+        *world.records(CheckoutSession),
+        *world.records(Refund),
+    ]:
         due = next_due(thing)
         if due is not None and due.at <= world.swept:
             yield f"{thing.id} still wants {due.kind} since {due.at}"
