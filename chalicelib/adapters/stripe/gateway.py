@@ -7,23 +7,21 @@ Stripe keeps the key of each call.
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from chalicelib.adapters.stripe import answers, currencies, declines, params
 from chalicelib.adapters.stripe.answers import Json
+from chalicelib.adapters.stripe.calls import PAGE, Calls, path_of
 from chalicelib.adapters.stripe.client import LONGEST_CALL_SECONDS, SAFETY_SECONDS, Admit, Client, admitted
 from chalicelib.adapters.stripe.errors import (
-    CustomerGoneError,
     GatewayMisuseError,
-    MalformedNoticeError,
     RefusedError,
     UnansweredError,
 )
-from chalicelib.adapters.stripe.events import DETACHED, USED, notice_from, with_ids
+from chalicelib.adapters.stripe.event_list import EventList
+from chalicelib.adapters.stripe.methods import Methods
 from chalicelib.application.ports import (
     ChargeRequest,
     CheckoutPage,
@@ -36,24 +34,18 @@ from chalicelib.application.ports import (
 )
 from chalicelib.domain.customer import Customer, PaymentMethod
 from chalicelib.domain.dispute import DisputeState
-from chalicelib.domain.errors import GatewayUnavailableError, PaymentDeclinedError, ValidationError
+from chalicelib.domain.errors import GatewayUnavailableError
 from chalicelib.domain.payment import ChargeResult, Outcome
 from chalicelib.domain.refund import RefundResult, RefundStatus
 
 LEAST_FOR_CHARGE_SECONDS: Final = 5.0
 IN_FLIGHT: Final = timedelta(minutes=2)
 """A call whose caller died may still reach Stripe for so long after its attempt was written down."""
-_PAGE: Final = 100
-_MOST_PAGES: Final = 20
-_MOST_TYPES: Final = 20
-_LISTS: Final = [USED[start : start + _MOST_TYPES] for start in range(0, len(USED), _MOST_TYPES)]
 _SESSION_PARTS: Final = [
     "payment_intent.latest_charge",
     "payment_intent.payment_method",
     "setup_intent.payment_method",
 ]
-_ID: Final = re.compile(r"[A-Za-z0-9_]{1,255}")
-_log = logging.getLogger(__name__)
 
 
 class StripeGateway:
@@ -79,6 +71,9 @@ class StripeGateway:
         self._now = now
         self._return_url = return_url
         self._client = Client(secret_key, api_base=api_base, budget=budget, admit=admit)
+        calls = Calls(self._client)
+        self._call, self._pages = calls.call, calls.pages
+        self._methods, self._events = Methods(calls), EventList(calls)
 
     def ensure_customer(self, env: str, customer: Customer) -> str:
         """Repeated with the same name and e-mail it answers the same id for some minutes; after that, or once they
@@ -93,7 +88,7 @@ class StripeGateway:
 
     def forget_customer(self, processor_customer: str) -> None:
         try:
-            self._call("delete", _path("customers", processor_customer))
+            self._call("delete", path_of("customers", processor_customer))
         except RefusedError as refusal:
             if refusal.status != 404:
                 raise
@@ -117,7 +112,7 @@ class StripeGateway:
         except RefusedError as refusal:
             if refusal.status == 402:
                 return answers.refused_charge(refusal.error)
-            if self._is_about_the_method(refusal, request):
+            if self._methods.is_at_fault(refusal, request):
                 return ChargeResult(
                     outcome=Outcome.DECLINED, decline=declines.decline(declines.METHOD_MISSING)
                 )
@@ -132,7 +127,7 @@ class StripeGateway:
         reference = request.attempt.reference
         if reference is None:
             raise GatewayMisuseError("an attempt without a payment to confirm")
-        path = _path("payment_intents", reference)
+        path = path_of("payment_intents", reference)
         key = f"confirm:{request.env}:{request.attempt.key}:{request.attempt.tries}"
         try:
             body = params.confirm_params(request, return_url)
@@ -144,7 +139,7 @@ class StripeGateway:
         except RefusedError as refusal:
             if refusal.status == 402:
                 return Confirmation(result=answers.refused_charge(refusal.error))
-            if self._is_about_the_method(refusal, request):
+            if self._methods.is_at_fault(refusal, request):
                 gone = declines.decline(declines.METHOD_MISSING)
                 return Confirmation(
                     result=ChargeResult(outcome=Outcome.DECLINED, reference=reference, decline=gone)
@@ -174,7 +169,7 @@ class StripeGateway:
             return answers.refused_refund(refusal.error)
 
     def refunds_of(self, reference: str) -> tuple[ReportedRefund, ...]:
-        query = {"payment_intent": reference, "limit": _PAGE}
+        query = {"payment_intent": reference, "limit": PAGE}
         return tuple(
             answers.reported_refund(refund) for page in self._pages("/v1/refunds", query) for refund in page
         )
@@ -184,7 +179,7 @@ class StripeGateway:
 
     def disputes(self, payment: str) -> list[DisputeState]:
         """One call: Stripe lists a payment's disputes with their balance transactions."""
-        found = self._call("get", "/v1/disputes", payment_intent=payment, limit=_PAGE)
+        found = self._call("get", "/v1/disputes", payment_intent=payment, limit=PAGE)
         return [answers.dispute_state(each) for each in reversed(found["data"])]
 
     def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
@@ -198,13 +193,13 @@ class StripeGateway:
         return CheckoutPage(session["id"], session["url"])
 
     def checkout(self, reference: str) -> CheckoutState:
-        session = self._call("get", _path("checkout/sessions", reference), expand=_SESSION_PARTS)
+        session = self._call("get", path_of("checkout/sessions", reference), expand=_SESSION_PARTS)
         return answers.checkout_state(session)
 
     def close_checkout(self, reference: str) -> CheckoutState:
         try:
             session = self._call(
-                "post", _path("checkout/sessions", reference, "expire"), expand=_SESSION_PARTS
+                "post", path_of("checkout/sessions", reference, "expire"), expand=_SESSION_PARTS
             )
         except RefusedError as refusal:
             if refusal.status == 404:
@@ -213,110 +208,28 @@ class StripeGateway:
         return answers.checkout_state(session)
 
     def attach_method(self, processor_customer: str, method: str) -> PaymentMethod:
-        """Safe to run twice. Raises PaymentDeclinedError when the bank refuses the card, ValidationError for a
-        method that does not exist or belongs to somebody else.
-        """
-        unusable = ValidationError(
-            "this payment method cannot be used",
-            field="payment_method",
-            fix="Collect a new payment method and send its id.",
-        )
-        if not _ID.fullmatch(method):
-            raise unusable
-        try:
-            path = _path("payment_methods", method, "attach")
-            return answers.payment_method(self._call("post", path, customer=processor_customer))
-        except RefusedError as refusal:
-            if refusal.status == 402:
-                raise PaymentDeclinedError(declines.decline_of(refusal.error).message) from None
-            if refusal.param == "customer":
-                if self._is_deleted(processor_customer):
-                    raise CustomerGoneError("the customer was deleted at the payment provider") from None
-                raise
-            attached = self._attached(processor_customer, method)
-            if attached is None:
-                raise unusable from None
-            return answers.payment_method(attached)
+        return self._methods.attach(processor_customer, method)
 
     def notices_since(self, since: datetime, cursor: str | None) -> tuple[list[ProcessorNotice], str | None]:
-        """Stripe keeps events for 30 days and lists the newest first: each page is in order of time, and the
-        next page is older. It takes twenty types at most, so there are several lists, one after the other: the
-        cursor says in which we are. An event that leads nowhere is logged and left out, so that it does not
-        hide the others.
-        """
-        which, _, after = (cursor or "").rpartition(":")
-        number = int(which or 0)
-        query: dict[str, Any] = {
-            "created": {"gte": int(since.timestamp())},
-            "types": list(_LISTS[number]),
-            "limit": _PAGE,
-        }
-        if after:
-            query["starting_after"] = after
-        page = self._call("get", "/v1/events", **query)
-        notices = [self._listed(event) for event in reversed(page["data"])]
-        further = f"{number}:{page['data'][-1]['id']}" if page["has_more"] else _next_list(number)
-        return [notice for notice in notices if notice is not None], further
+        return self._events.since(since, cursor)
 
     def locate(self, notice: ProcessorNotice) -> ProcessorNotice | None:
-        """The notice with our ids, asked from Stripe where it has none (`env` is None): disputes and payment
-        methods do not carry them. None: not ours. Raises MalformedNoticeError for one that leads nowhere.
-        """
-        if notice.env is not None:
-            return notice
-        if not notice.reference:
-            raise MalformedNoticeError("it leads nowhere", event=notice.id, kind=notice.kind)
-        if notice.kind == DETACHED:  # the method has forgotten its customer; only the event knows
-            event = self._call("get", _path("events", notice.id))
-            owner = (event["data"].get("previous_attributes") or {}).get("customer")
-            customer = self._call("get", _path("customers", owner)) if owner else {}
-            return with_ids(notice, customer.get("metadata") or {})
-        if notice.reference.startswith("pm_"):
-            method = self._call("get", _path("payment_methods", notice.reference), expand=["customer"])
-            return with_ids(notice, (method.get("customer") or {}).get("metadata") or {})
-        intent = self._call("get", _path("payment_intents", notice.reference))
-        return with_ids(notice, intent["metadata"])
+        return self._events.locate(notice)
 
     def minimum(self, currency: str) -> int:
         return currencies.minimum(currency)
-
-    def _is_about_the_method(self, refusal: RefusedError, request: ChargeRequest) -> bool:
-        """Whether the method is detached, another customer's, or gone with its customer. Stripe does not always
-        name the parameter.
-        """
-        attempt = request.attempt
-        if refusal.param == "customer":
-            return self._is_deleted(attempt.processor_customer)
-        if refusal.param is not None:
-            return bool(refusal.param == "payment_method")
-        return self._attached(attempt.processor_customer, attempt.method) is None
-
-    def _is_deleted(self, processor_customer: str) -> bool:
-        """Whether the customer was there once; one that never was is a bug of ours."""
-        try:
-            return bool(self._call("get", _path("customers", processor_customer)).get("deleted"))
-        except RefusedError:
-            return False
-
-    def _attached(self, processor_customer: str, method: str) -> Json | None:
-        """The method, if it is this customer's."""
-        try:
-            found = self._call("get", _path("payment_methods", method))
-        except RefusedError:
-            return None
-        return found if found.get("customer") == processor_customer else None
 
     def _intents(self, request: ChargeRequest) -> list[Json]:
         """Every payment intent of this attempt: the known one, or those that carry its metadata."""
         attempt = request.attempt
         if attempt.reference is not None:
-            path = _path("payment_intents", attempt.reference)
+            path = path_of("payment_intents", attempt.reference)
             return [self._call("get", path, expand=["latest_charge"])]
         first = attempt.written_at - timedelta(hours=1)
         query = {
             "customer": attempt.processor_customer,
             "created": {"gte": int(first.timestamp())},
-            "limit": _PAGE,
+            "limit": PAGE,
             "expand": ["data.latest_charge"],
         }
         wanted = params.labels(env=request.env, invoice=request.invoice_id, attempt=attempt.number)
@@ -330,44 +243,8 @@ class StripeGateway:
     def _canceled(self, intent: Json) -> Json:
         if intent["status"] in ("succeeded", "canceled"):
             return intent
-        path = _path("payment_intents", intent["id"])
+        path = path_of("payment_intents", intent["id"])
         try:
             return self._call("post", f"{path}/cancel", expand=["latest_charge"])
         except RefusedError:  # it went on meanwhile, or is with the bank
             return self._call("get", path, expand=["latest_charge"])
-
-    def _listed(self, event: Json) -> ProcessorNotice | None:
-        try:
-            notice = notice_from(event)
-            return notice and self.locate(notice)
-        except (MalformedNoticeError, GatewayMisuseError):
-            _log.error("stripe event %s of type %s leads nowhere", event.get("id"), event.get("type"))
-            return None
-
-    def _pages(self, path: str, query: Mapping[str, Any]) -> Iterator[list[Json]]:
-        query = dict(query)
-        for _ in range(_MOST_PAGES):
-            page = self._call("get", path, **query)
-            yield page["data"]
-            if not page["has_more"]:
-                return
-            query["starting_after"] = page["data"][-1]["id"]
-        raise GatewayUnavailableError("the list is too long to look through")
-
-    def _call(self, method: str, path: str, *, key: str | None = None, **body: Any) -> Json:
-        """For what is safe to repeat: no answer is an outage, and whoever called may call again."""
-        try:
-            return self._client.call(method, path, key=key, retries=1, **body)
-        except UnansweredError:
-            raise GatewayUnavailableError("the payment provider did not answer") from None
-
-
-def _next_list(number: int) -> str | None:
-    return f"{number + 1}:" if number + 1 < len(_LISTS) else None
-
-
-def _path(kind: str, reference: str, action: str = "") -> str:
-    """The address of one object. An id can never lead to another address than its own."""
-    if not _ID.fullmatch(reference):
-        raise GatewayMisuseError("this is not an id of the payment provider's")
-    return f"/v1/{kind}/{reference}" + (f"/{action}" if action else "")
