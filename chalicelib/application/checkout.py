@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, refunds, renewals, subscriptions, trials
+from chalicelib.application import collection, decisions, renewals, subscriptions, trials
 from chalicelib.application.context import Context, deciding
+from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
 from chalicelib.domain import checkout_rules, ids, renewal
@@ -160,7 +161,7 @@ def _with_known_attempt(ctx: Context, standing: Standing, charge: ChargeResult) 
 def _refund(ctx: Context, standing: Standing, charge: ChargeResult) -> CheckoutSession:
     """Give late money back. May run twice: it is one payment, and the session notes its refund once."""
     assert standing.invoice is not None
-    refunds.return_late(ctx, standing.invoice, charge, checkout_rules.refunded(standing, charge))
+    return_late(ctx, standing.invoice, charge, checkout_rules.refunded(standing, charge))
     return get_checkout(ctx, standing.session.id)
 
 

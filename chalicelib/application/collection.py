@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.application import card_limits, decisions, refunds
+from chalicelib.application import card_limits, decisions
 from chalicelib.application.context import Context, deciding
+from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import ChargeRequest
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.domain import card_limit, collection, holding, late_money
@@ -199,7 +200,7 @@ def _written_down(ctx: Context, begun: Invoice, account: Account, subscription: 
 
 def _give_back(ctx: Context, invoice: Invoice, result: ChargeResult) -> Invoice:
     """Refund money that came for a void invoice. May run twice: it is one payment, and the attempt is closed once."""
-    refunds.return_late(ctx, invoice, result, late_money.attempt_closed(invoice, result, instants(ctx)))
+    return_late(ctx, invoice, result, late_money.attempt_closed(invoice, result, instants(ctx)))
     return load(ctx, invoice.id)[0]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.application import checkout, collection, refunds
+from chalicelib.application import checkout, collection
 from chalicelib.application.context import Context, deciding
+from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.application.records import child_key
 from chalicelib.domain.invoice import Invoice
@@ -45,7 +46,7 @@ def _look_up(ctx: Context, invoice_id: str, number: int) -> None:
     if attempt.is_open:
         collection.settle(ctx, invoice, subscription, result)
     elif result.outcome is Outcome.SUCCEEDED:
-        deciding(lambda: refunds.return_late(ctx, invoice, result))  # for an attempt that was given up
+        deciding(lambda: return_late(ctx, invoice, result))  # for an attempt that was given up
 
 
 def _attempt(invoice: Invoice, number: int) -> Attempt | None:

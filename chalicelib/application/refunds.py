@@ -6,24 +6,21 @@ Whoever learns how a refund ended (the request itself, its due row, a webhook, t
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from chalicelib.application import decisions
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import RefundRequest, ReportedRefund
+from chalicelib.application.ports import RefundRequest
 from chalicelib.application.records import account_key, child_key, payment_key
-from chalicelib.domain import ids, late_money, refund_rules
+from chalicelib.domain import ids, refund_rules
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import (
-    GatewayUnavailableError,
     IdempotencyMismatchError,
     NotFoundError,
     ValidationError,
 )
 from chalicelib.domain.invoice import Invoice, is_collected
-from chalicelib.domain.payment import Allocation, ChargeResult, Instants, Payment
+from chalicelib.domain.payment import Payment
 from chalicelib.domain.refund import Refund, RefundResult, RefundStatus, Source, share_of
 from chalicelib.domain.refund_rules import Wanted
 
@@ -59,10 +56,10 @@ def refund_payment(
         if existing is not None:
             return _same(existing, ctx)
         source = load_source(ctx, payment_id)
-        refund = _drawn_up(ctx, refund_id, source, wanted, reason)
+        refund = _asked(ctx, refund_id, source, wanted, reason)
         if source.by_hand:
-            return _stored(ctx, refund_rules.found(source, refund, _BY_HAND, ctx.now))
-        return _stored(ctx, refund_rules.begun(source, refund))
+            return stored(ctx, refund_rules.found(source, refund, _BY_HAND, ctx.now))
+        return stored(ctx, refund_rules.begun(source, refund))
 
     return finish(ctx, deciding(decide))
 
@@ -94,50 +91,9 @@ def settle(ctx: Context, refund_id: str, result: RefundResult) -> Refund:
         refund = get_refund(ctx, refund_id)
         source = load_source(ctx, refund.payment_id)
         decision = refund_rules.settled(source, refund, result, now=ctx.now, machine_now=ctx.machine_now)
-        return refund if decision is None else _stored(ctx, decision)
+        return refund if decision is None else stored(ctx, decision)
 
     return deciding(decide)
-
-
-def take_in(ctx: Context, payment_id: str, reported: ReportedRefund) -> Refund:
-    """Settle the processor's refund of a payment: ours by its id, another (made in its dashboard) by its reference.
-
-    Safe to run any number of times: the first writes it down, whoever comes later finds it.
-    """
-    ours = ctx.store.get(child_key(Refund, ctx.env, reported.refund_id)) if reported.refund_id else None
-    if ours is not None and ours.payment_id == payment_id:
-        return settle(ctx, ours.id, reported.result)
-    refund_id = ids.child_id("ref", ids.customer_of(payment_id), "processor", reported.reference)
-
-    def decide() -> Refund | None:
-        if ctx.store.get(child_key(Refund, ctx.env, refund_id)) is not None:
-            return None
-        source = load_source(ctx, payment_id)
-        refund = _refund(ctx, refund_id, source, reported.amount)
-        if is_collected(payment_id):
-            part = Allocation(source.invoices[0].id, reported.amount)
-            refund = replace(refund, allocations=(part,))
-        return _stored(ctx, refund_rules.found(source, refund, reported.result, ctx.now))
-
-    return deciding(decide) or settle(ctx, refund_id, reported.result)
-
-
-def return_late(ctx: Context, invoice: Invoice, result: ChargeResult, *also: Any) -> None:
-    """Note money that came when there was nothing left to pay, and give it back; `also` is committed with the note.
-
-    May run twice: the money is one payment, by the processor's reference, and its refund begins with it. Raises
-    VersionConflict for the caller, who decides anew. An outage is not raised: the refund's due row makes it.
-    """
-    assert result.reference is not None
-    payment_id = late_money.late_payment_id(invoice.customer_id, result.reference)
-    decision = Decision(cause="", also=also)
-    if ctx.store.get(child_key(Payment, ctx.env, payment_id)) is None:
-        decision = late_money.received(invoice, result, Instants(ctx.now, ctx.machine_now), *also)
-    stored = decisions.commit(ctx, invoice.customer_id, decision)
-    with suppress(GatewayUnavailableError):
-        for refund in stored.also:
-            if isinstance(refund, Refund):
-                finish(ctx, refund)
 
 
 def get_refund(ctx: Context, refund_id: str) -> Refund:
@@ -180,15 +136,15 @@ def _paid_by(ctx: Context, payment: Payment) -> list[Invoice]:
     return [invoice for invoice in found if invoice is not None]
 
 
-def _drawn_up(ctx: Context, refund_id: str, source: Source, wanted: Wanted, reason: str) -> Refund:
+def _asked(ctx: Context, refund_id: str, source: Source, wanted: Wanted, reason: str) -> Refund:
     amount, parts = refund_rules.parts(source, wanted)
     if not source.by_hand:
         _require_movable(ctx, amount, source.payment.currency)
-    refund = _refund(ctx, refund_id, source, amount, reason=reason, request=ctx.request_print)
+    refund = drawn_up(ctx, refund_id, source, amount, reason=reason, request=ctx.request_print)
     return replace(refund, allocations=parts)
 
 
-def _refund(
+def drawn_up(
     ctx: Context, refund_id: str, source: Source, amount: int, *, reason: str = "", request: str = ""
 ) -> Refund:
     payment = source.payment
@@ -224,7 +180,7 @@ def _same(existing: Refund, ctx: Context) -> Refund:
     return existing
 
 
-def _stored(ctx: Context, decision: Decision) -> Refund:
+def stored(ctx: Context, decision: Decision) -> Refund:
     """Commit, and the refund as it is stored now."""
     customer = next(each.customer_id for each in decision.also if isinstance(each, Refund))
     stored = decisions.commit(ctx, customer, decision)
@@ -272,6 +228,6 @@ def _begin_anew(ctx: Context, refund: Refund) -> Refund:
         if current.key != refund.key or not current.is_open:
             return current
         source = load_source(ctx, refund.payment_id)
-        return _stored(ctx, refund_rules.begun_anew(source, current, ctx.machine_now))
+        return stored(ctx, refund_rules.begun_anew(source, current, ctx.machine_now))
 
     return deciding(decide)

@@ -59,6 +59,8 @@ class _Watched:
             "attach_method",
             "cancel_charge",
             "confirm_charge",
+            "refund",
+            "refunds_of",
             "disputes",
         ):
             return found

@@ -14,6 +14,7 @@ from chalicelib.application import payments, refunds
 from chalicelib.application.context import Context
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.ports import ProcessorNotice
+from chalicelib.application.refund_notices import take_in
 from chalicelib.domain.customer import CollectionMethod, Terms
 from chalicelib.domain.errors import (
     ConflictError,
@@ -315,7 +316,7 @@ class TestReported:
         (stale,) = world.parts.gateway.refunds_of("pi_mem_1")
         world.parts.gateway.settle_refund("re_mem_1", "failed")
         hear(world, *told(world, "refund.failed"))
-        refunds.take_in(world.ctx(), before.id, stale)
+        take_in(world.ctx(), before.id, stale)
         assert payment(world, invoice).refunded == 0
         assert_books(world)
 
