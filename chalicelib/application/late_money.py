@@ -13,7 +13,6 @@ from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import GatewayUnavailableError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.payment import ChargeResult, Instants, Payment
-from chalicelib.domain.refund import Refund
 
 
 def return_late(ctx: Context, invoice: Invoice, result: ChargeResult, *also: Any) -> None:
@@ -27,8 +26,6 @@ def return_late(ctx: Context, invoice: Invoice, result: ChargeResult, *also: Any
     decision = Decision(cause="", also=also)
     if ctx.store.get(child_key(Payment, ctx.env, payment_id)) is None:
         decision = late_money.received(invoice, result, Instants(ctx.now, ctx.machine_now), *also)
-    stored = decisions.commit(ctx, invoice.customer_id, decision)
+    decisions.commit(ctx, invoice.customer_id, decision)
     with suppress(GatewayUnavailableError):
-        for refund in stored.also:
-            if isinstance(refund, Refund):
-                refunds.finish(ctx, refund)
+        refunds.finish_refund(ctx, late_money.late_refund_id(payment_id))

@@ -24,6 +24,11 @@ def late_payment_id(customer_id: str, reference: str) -> str:
     return ids.child_id("pay", customer_id, "late", reference)
 
 
+def late_refund_id(payment_id: str) -> str:
+    """The refund that begins with the payment."""
+    return ids.child_id("ref", payment_id, payment_id, REASON)
+
+
 def is_late(invoice: Invoice, result: ChargeResult) -> bool:
     """Whether money came for an attempt of an invoice that was void before: it goes back."""
     attempt = invoice.attempt
@@ -40,7 +45,7 @@ def received(invoice: Invoice, result: ChargeResult, at: Instants, *also: Any) -
     assert result.reference is not None
     payment = _payment(invoice, result, at)
     refund = Refund(
-        id=ids.child_id("ref", payment.customer_id, payment.id, REASON),
+        id=late_refund_id(payment.id),
         customer_id=payment.customer_id,
         payment_id=payment.id,
         amount=payment.amount,

@@ -1,0 +1,139 @@
+"""A refund, a cancellation, a new card and the renewal of one subscription, in any interleaving.
+
+One of them is under way; at one of its boundaries (before or after a write or a call to the processor) the others
+happen, whole and in some order. Whatever the order, the end is one of these states, and nothing else:
+
+- The refunded invoice stays paid, its totals as they were; exactly the amount asked for went back, once. A refund
+  neither ends nor changes a subscription, and no cancellation takes a refund back.
+- The subscription is cancelled. If the renewal was written down first there is a second invoice: it was charged
+  once and is paid, and the service ends all the same. If the cancellation came first there is none.
+- The second invoice was charged with the card that was the default when its attempt was written down: the old one or
+  the new one, never both, and never another.
+- Account credit is as it was; the ledger balances and is what the invoices and the processor say.
+- Afterwards nothing more is charged or refunded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from chalicelib.application import payment_methods, refunds, subscriptions
+from chalicelib.application.records import environment_key
+from chalicelib.application.renewals import renew_subscription
+from chalicelib.domain.subscription import Status, Subscription
+from tests.scenario.test_crashes import paid_starter
+from tests.scenario.world import World, assert_books
+
+Act = Callable[[World, str], None]
+CALLS = ("charge", "find_charge", "refund", "refunds_of", "attach_method", "cancel_charge", "ensure_customer")
+
+
+def refund(world: World, subscription_id: str) -> None:
+    payment = world.invoices(world.parts.store.records(Subscription)[0])[0].payments[0]
+    refunds.refund_payment(world.ctx("refund"), payment.id, amount=700)
+
+
+def cancel(world: World, subscription_id: str) -> None:
+    subscriptions.cancel_subscription(world.ctx("cancel"), subscription_id, at_period_end=False, reason="")
+
+
+def new_card(world: World, subscription_id: str) -> None:
+    (sub,) = world.parts.store.records(Subscription)
+    payment_methods.attach(world.ctx("card"), sub.customer_id, "pm_card_mastercard")
+
+
+def renew(world: World, subscription_id: str) -> None:
+    renew_subscription(world.ctx(), subscription_id)
+
+
+ACTS: tuple[Act, ...] = (refund, cancel, new_card, renew)
+
+
+class Interrupted:
+    """At its `at`-th boundary the act is interrupted by the others, whole and in their order."""
+
+    def __init__(self, world: World, at: int, others: Callable[[], None]) -> None:
+        self.passed, self.at, self.reached = 0, at, False
+        self._others = others
+        world.parts.store.before_commit = world.parts.store.after_commit = lambda *_: self.boundary()
+        gateway, outer = world.parts.gateway, self
+
+        class Watched:
+            def __getattr__(self, name: str) -> Any:
+                found = getattr(gateway, name)
+                if name not in CALLS:
+                    return found
+
+                def call(*args: Any, **kwargs: Any) -> Any:
+                    outer.boundary()
+                    answer = found(*args, **kwargs)
+                    outer.boundary()
+                    return answer
+
+                return call
+
+        world.parts.gateway = Watched()
+
+    def boundary(self) -> None:
+        self.passed += 1
+        if self.passed == self.at and not self.reached:
+            self.reached = True
+            self._others()
+
+
+def interrupted(act: Act, others: tuple[Act, ...], at: int) -> tuple[World, bool]:
+    """The end of it, and whether the act had so many boundaries."""
+    world = World(start="2026-03-31T12:00:00+00:00")
+    subscription_id = paid_starter(world)
+    world.edit(world.parts.store.get(environment_key(world.env)), clock=world.now.replace(month=4, day=30))
+
+    def the_others() -> None:
+        for other in others:
+            other(world, subscription_id)
+
+    trap = Interrupted(world, at, the_others)
+    act(world, subscription_id)
+    reached, trap.reached = trap.reached, True
+    if not reached:
+        the_others()
+    return world, reached
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act.__name__)
+def test_every_interleaving_ends_in_a_documented_state(act: Act) -> None:
+    ends = set()
+    for others in permutations([other for other in ACTS if other is not act]):
+        for at in range(1, 60):
+            world, reached = interrupted(act, others, at)
+            ends.add(assert_documented(world))
+            if not reached:
+                assert at > 2, "nothing was interrupted: the test proves nothing"
+                break
+    assert ends <= {"canceled first", "renewed with the old card", "renewed with the new card"}
+    assert len(ends) >= 2, "the order did not matter: the test proves nothing"
+
+
+def assert_documented(world: World) -> str:
+    (sub,) = world.parts.store.records(Subscription)
+    invoices = world.invoices(sub)
+    assert sub.status is Status.CANCELED
+    assert (invoices[0].status, invoices[0].amount_paid, invoices[0].amount_refunded) == ("paid", 1900, 700)
+    assert world.parts.gateway.refunded("USD") == 700
+    assert world.account(sub.customer_id).payment_method.fingerprint == "print_pm_card_mastercard"
+    assert [invoice.status for invoice in invoices] == ["paid"] * len(invoices)
+    assert all(len(world.parts.gateway.charges(invoice.id)) == 1 for invoice in invoices)
+    assert len(world.parts.gateway.payments) == len(invoices)
+    assert_books(world)
+    calls = {name: world.parts.gateway.calls[name] for name in ("charge", "refund")}
+    world.advance(days=70)
+    assert {name: world.parts.gateway.calls[name] for name in calls} == calls
+    if len(invoices) == 1:
+        return "canceled first"
+    (attempt,) = invoices[1].attempts
+    return (
+        "renewed with the new card" if attempt.method.endswith("mastercard") else "renewed with the old card"
+    )
