@@ -14,7 +14,7 @@ from chalicelib.adapters.memory.fakes import MemoryQueues
 from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.adapters.memory.store import MemoryStore
 from chalicelib.adapters.stripe.errors import MalformedNoticeError
-from chalicelib.application import reconcile
+from chalicelib.application import reconcile, refunds
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.application.records import child_key, environment_key
@@ -371,6 +371,34 @@ def test_every_webhook_dropped_against_the_stand_in(standin):
     assert "dispute.opened" in found
     assert standin.charged("USD") == world.ledger()["cash"] + first.total + world.ledger()["processor_fees"]
     assert world.account(debtor).disputes
+    state = world.parts.store.committed[:]
+    jobs.reconcile()
+    assert world.parts.store.committed == state
+    assert_books(world)
+
+
+def test_refunds_that_nobody_told_us_of_against_the_stand_in(standin):
+    """The real gateway over HTTP: ours pending, somebody else's, and one that the bank sent back."""
+    parts = Parts(MemoryStore(), standin.gateway, MemoryQueues(), MemoryOps())
+    world = World(start="2026-01-31", parts=parts, machine=datetime.now(UTC))
+    jobs = Jobs(world)
+    cards = ("pm_card_pendingRefund", "pm_card_refundFail", "pm_card_visa")
+    slow, failing, plain = (world.subscribe(world.customer(card), "pro", trial_days=0) for card in cards)
+    pending, sent_back = (
+        refunds.refund_payment(world.ctx(), world.invoices(sub)[0].payments[0].id, amount=1000)
+        for sub in (slow, failing)
+    )
+    assert (pending.status, sent_back.status) == ("pending", "succeeded")
+    standin.settle_refund(pending.reference, succeeded=True)
+    standin.settle_refund(sent_back.reference, succeeded=False)
+    standin.refund_elsewhere(world.invoices(plain)[0].payments[0].reference, 700)
+    world.facts()
+
+    jobs.reconcile()
+    assert sorted(world.facts()) == ["payment.refunded", "payment.refunded", "refund.failed"]
+    returned = [world.invoices(sub)[0].amount_refunded for sub in (slow, failing, plain)]
+    assert returned == [1000, 0, 700]
+    assert standin.order("totals")["currencies"]["usd"]["refunded"] == 1700
     state = world.parts.store.committed[:]
     jobs.reconcile()
     assert world.parts.store.committed == state

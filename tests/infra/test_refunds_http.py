@@ -112,7 +112,11 @@ def test_an_outage_is_503_and_the_same_request_goes_on(billing, payment):
 def test_what_the_processor_refuses_is_said(billing, payment):
     billing.gateway.refund_in_dashboard(payment["reference"], PRICE)
     made = ask(billing, payment)
-    assert (made.status, made.json["status"], made.json["failure"]) == (201, "failed", "charge_already_refunded")
+    assert (made.status, made.json["status"], made.json["failure"]) == (
+        201,
+        "failed",
+        "charge_already_refunded",
+    )
 
 
 def test_it_takes_a_key_that_may_refund(billing, payment):
