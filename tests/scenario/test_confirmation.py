@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from chalicelib.application import confirmation, dunning, payment_methods, subscriptions
+from chalicelib.application import checkout, confirmation, dunning, payment_methods, subscriptions
 from chalicelib.application.confirmation import Link, Standing
 from chalicelib.application.entitlements import get_entitlements
 from chalicelib.application.invoices import pay_invoice
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.payments import record_payment
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState
+from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import NotFoundError, PaymentDeclinedError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.payment import Allocation
@@ -22,6 +24,7 @@ from chalicelib.domain.subscription import Status, Subscription
 from tests.infra.job_world import Jobs
 from tests.scenario.test_dunning_policies import behind
 from tests.scenario.world import World, assert_books
+from tests.unit.test_checkout import opened, purchase
 
 CARD = "pm_card_authenticationRequired"
 PAID = ["payment.succeeded", "invoice.paid", "subscription.recovered"]
@@ -322,3 +325,99 @@ def test_in_quiet_hours_the_letter_waits_until_the_morning() -> None:
     world.advance(hours=10, expect=[])
     world.advance(hours=1, expect=["subscription.letter_due"])
     assert world.reload(sub).letter is None
+
+
+def test_a_card_saved_at_the_moment_of_a_pause_is_not_slept_through() -> None:
+    """The run is put off for the same card as before; another card arrives between the look and the write."""
+    world, sub = waiting()
+    method = world.account(sub.customer_id).payment_method
+    assert method is not None
+    payment_methods.remember(world.ctx(), sub.customer_id, replace(method, exp_year=2040))
+
+    def interfere(env: str, records: Any) -> None:
+        world.parts.store.before_commit = None
+        payment_methods.attach(world.ctx(), sub.customer_id, "pm_card_visa")
+
+    world.parts.store.before_commit = interfere
+    dunning.run_dunning(world.ctx(), sub.id)
+    dunning.try_new_method(world.ctx(), sub.customer_id)
+    assert [each.status for each in last(world, sub).attempts] == ["canceled", "succeeded"]
+
+
+def test_the_end_of_a_run_cancels_whatever_else_waits_in_it() -> None:
+    """Two invoices in one run: the older a debit that came back late, the younger waiting for its customer."""
+    world = World(start="2026-03-05T12:00:00+00:00")
+    sub = world.subscribe(world.customer("pm_card_visa"), "starter", trial_days=0)
+    payment_methods.attach(world.ctx(), sub.customer_id, "pm_sepaDebit")
+    world.advance(to="2026-04-05T12:00:00+00:00")
+    debit = last(world, sub).attempts[-1]
+    payment_methods.attach(world.ctx(), sub.customer_id, CARD)
+    world.advance(to="2026-05-05T12:00:00+00:00")
+    world.parts.gateway.settle(debit.reference, "decline")
+    for notice in world.parts.gateway.notices:
+        apply_notice(world.ctx(), notice)
+    run = world.reload(sub).dunning
+    assert run is not None
+    assert run.invoices == tuple(invoice.id for invoice in world.invoices(sub)[1:])
+    found = link(world, sub)
+    world.advance(to="2026-05-27T12:00:00+00:00")
+    assert world.reload(sub).status is Status.CANCELED
+    assert [invoice.status for invoice in world.invoices(sub)] == ["paid", "uncollectible", "uncollectible"]
+    assert [attempt.status for attempt in last(world, sub).attempts] == ["canceled"]
+    assert confirmation.standing_of(*confirmation.find(world.ctx(), found)) is Standing.CLOSED
+    assert_books(world)
+
+
+def test_an_older_invoice_that_is_paid_leaves_the_younger_one_waiting() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    sub = world.subscribe(world.customer("pm_card_visa"), "starter", trial_days=0)
+    payment_methods.attach(world.ctx(), sub.customer_id, "pm_sepaDebit")
+    world.advance(to="2026-04-05T12:00:00+00:00")
+    older = last(world, sub)
+    payment_methods.attach(world.ctx(), sub.customer_id, CARD)
+    world.advance(to="2026-05-05T12:00:00+00:00")
+    world.parts.gateway.settle(older.attempts[-1].reference, "decline")
+    for notice in world.parts.gateway.notices:
+        apply_notice(world.ctx(), notice)
+    record_payment(
+        world.ctx(), sub.customer_id, amount=older.amount_due, currency="USD", kind="bank_transfer",
+        reference="R1", allocations=[Allocation(older.id, older.amount_due)],
+    )  # fmt: skip
+    world.facts()
+    world.advance(days=5, expect=[])
+    confirmation.look_up(world.ctx(), at_the_bank(world, sub))
+    world.expect(*PAID)
+    assert_books(world)
+
+
+def test_in_live_a_link_that_is_used_up_is_not_mailed() -> None:
+    world = World(env=LIVE, start="2026-11-20T12:00")
+    world.machine = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    jobs, sub = Jobs(world), world.subscribe(world.customer("pm_card_visa"), "starter", trial_days=0)
+    method = world.account(sub.customer_id).payment_method
+    assert method is not None
+    world.parts.gateway.behave(method.id, "authentication_required")
+    world.advance(days=30)
+    dunning.retry_now(world.ctx(), sub.id)
+    jobs.project()
+    assert [letter.template for letter in world.parts.queues.letters][-2:] == ["payment_confirm"] * 2
+    jobs.mail()
+    asking = [mail.text for mail in jobs.mailer.sent if "confirm" in mail.subject]
+    url = confirmation.link_of(world.ctx(), last(world, sub))
+    assert url is not None
+    assert [url in text for text in asking] == [True]
+
+
+def test_paid_on_a_page_what_waits_for_the_same_invoice_is_given_up() -> None:
+    world = World(start="2026-03-05T12:00:00+00:00")
+    session = opened(world, purchase("starter", customer_id=world.customer(CARD)))
+    (invoice,) = world.invoices(session.customer_id)
+    with pytest.raises(PaymentDeclinedError):
+        pay_invoice(world.ctx(), invoice.id, payment_method=None)
+    assert session.reference is not None
+    world.parts.gateway.pay_checkout(session.reference)
+    assert checkout.complete_checkout(world.ctx(), session.id).status == "complete"
+    (paid,) = world.invoices(session.customer_id)
+    assert (paid.status, [each.status for each in paid.attempts]) == ("paid", ["canceled", "succeeded"])
+    assert world.parts.gateway.totals("USD") == paid.total
+    assert_books(world)
