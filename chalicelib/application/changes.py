@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chalicelib.application import collection, decisions, renewals
+from chalicelib.application import card_limits, collection, decisions, renewals
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
@@ -21,6 +21,7 @@ from chalicelib.application.subscriptions import (
     require_method,
 )
 from chalicelib.domain import billing, changing, ids
+from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.change import (
     ChangeOrder,
     Target,
@@ -158,13 +159,14 @@ def _decided(ctx: Context, subscription: Subscription, change: PendingChange, at
     cause = f"change:{subscription.id}:{change.change_id}"
     if not result.lines:
         return _in_force(subscription, result, change, Decision(cause=cause))
+    now_due = occasion(ctx, result.subscription, buyer.customer, catalog)
     opened = billing.open_invoice(
         result.subscription,
-        buyer.account,
+        card_limits.with_room(ctx, buyer.account, now_due.attempts_per_card),
         result.lines,
         cause=_cause(change.change_id),
         period=result.subscription.period,
-        occasion=occasion(ctx, result.subscription, buyer.customer, catalog),
+        occasion=now_due,
     )
     decision = Decision(
         cause=cause,
@@ -179,7 +181,8 @@ def _decided(ctx: Context, subscription: Subscription, change: PendingChange, at
     require_method(subscription, buyer.account)
     waiting = changing.awaiting_payment(subscription, change, opened.invoice, ctx.now)
     invoice = begin_attempt(opened.invoice, opened.account, collection.instants(ctx))
-    return replace(decision, invoice=invoice, subscription=waiting)
+    invoice, account = admitted(invoice, opened.account, now_due.attempts_per_card, ctx.now)
+    return replace(decision, invoice=invoice, account=account, subscription=waiting)
 
 
 def _in_force(before: Subscription, result: Changed, change: PendingChange, decision: Decision) -> Decision:

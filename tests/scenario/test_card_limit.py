@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import ConflictError, PaymentDeclinedError
 from chalicelib.domain.payment import AttemptStatus, ChargeResult
 from chalicelib.domain.subscription import Status, Subscription
+from tests.scenario.test_crashes import every_step
 from tests.scenario.test_dunning_policies import _publish as publish
 from tests.scenario.world import Parts, World, assert_books
 
@@ -246,3 +249,37 @@ def test_months_of_luck_and_bad_luck_keep_to_the_limit(seed: int) -> None:
                     dunning.retry_now(shop.world.ctx(), sub.id)
     assert shop.failed_in_a_window() <= limit
     assert_books(shop.world)
+
+
+def test_a_retry_killed_anywhere_keeps_to_the_limit() -> None:
+    def behind(world: World) -> str:
+        publish(world, DunningPolicy(days=(0, 2, 4), attempts_per_card=2))
+        customer = world.customer("pm_card_visa")
+        sub = world.subscribe(customer, "starter", trial_days=0)
+        method = world.account(customer).payment_method
+        assert method is not None
+        world.parts.gateway.behave(method.id, "insufficient_funds")
+        world.advance(to="2026-05-01T12:00:00+00:00")
+        return sub.id
+
+    def retry(world: World, subject: str) -> None:
+        dunning.run_dunning(world.ctx(now=datetime.fromisoformat("2026-05-02T12:00:00+00:00")), subject)
+
+    def repair(world: World, subject: str) -> None:
+        retry(world, subject)
+        world.advance(to="2026-05-10T12:00:00+00:00")
+
+    for world in every_step(behind, retry, repair):
+        last = world.invoices(world.parts.store.records(Subscription)[0])[-1]
+        declined = [attempt.decline.code for attempt in last.attempts if attempt.decline]
+        assert declined == ["insufficient_funds", "insufficient_funds", "card_attempt_limit"]
+        assert_books(world)
+
+
+def test_whoever_begins_an_attempt_has_it_admitted() -> None:
+    for path in (Path(__file__).parents[2] / "chalicelib").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        begins = re.search(r"(?<!def )\b(begin_attempt|begin_automatic|begin_anew)\(", text)
+        defined_here = path.parts[-2:] in (("domain", "collection.py"), ("domain", "holding.py"))
+        if begins and not defined_here:
+            assert "admitted(" in text, path.name

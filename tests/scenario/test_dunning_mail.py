@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from chalicelib.application import dunning, payment_methods
+from chalicelib.application.dunning_letters import release_letter
 from chalicelib.application.entitlements import get_entitlements
 from chalicelib.application.invoices import pay_invoice
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline, StageMail
 from chalicelib.domain.errors import PaymentDeclinedError
 from chalicelib.domain.subscription import Status, Subscription
 from tests.infra.job_world import Jobs
+from tests.scenario.test_crashes import Killed, Trap
 from tests.scenario.test_dunning_policies import _publish as publish
 from tests.scenario.world import World
 
@@ -181,3 +184,20 @@ def test_the_letter_of_a_grace_that_ends_in_the_night_waits_too() -> None:
     assert story.to("2026-04-08T07:59:00+00:00") == []
     assert not get_entitlements(story.world.ctx(), story.customer).active
     assert story.to("2026-04-08T08:00:00+00:00") == ["grace_ended"]
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_letter_whose_release_is_killed_goes_out_once(step: int) -> None:
+    """Before and after the one commit that lets it go."""
+    story = Story(DunningPolicy(**QUIET), "insufficient_funds", start="2026-03-05T03:00:00+00:00")
+    story.world.advance(to=AT_NIGHT)
+    trap = Trap(story.world)
+    trap.arm(step)
+    morning = story.world.ctx(now=datetime.fromisoformat("2026-04-05T08:00:00+00:00"))
+    with pytest.raises(Killed):
+        release_letter(morning, story.sub.id)
+    assert trap.disarm() == step
+    for _ in range(3):
+        release_letter(morning, story.sub.id)
+    assert story.letters() == ["payment_failed"]
+    assert story.to("2026-04-06T12:00:00+00:00") == []

@@ -83,6 +83,10 @@ TABLE: list[tuple[tuple[Fact, ...], str | None]] = [
     ((fact("payment.action_required", **ASKED),), None),
     ((fact("payment.canceled"),), None),
     ((fact("payment.failed", **NEXT, mail="reminder"),), "payment_failed"),
+    (
+        (fact("payment.failed", **NEXT, decline_kind="hard", decline_code="card_attempt_limit"),),
+        "payment_failed",
+    ),
     ((fact("payment.failed", **NEXT, mail="urgent"),), "payment_urgent"),
     ((fact("payment.failed", **NEXT, mail="urgent", decline_code="no_payment_method"),), "payment_urgent"),
     ((fact("payment.failed", **NEXT, mail="final", decline_kind="hard"),), "payment_final"),

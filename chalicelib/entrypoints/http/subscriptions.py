@@ -276,6 +276,7 @@ def _pending(change: PendingChange) -> PendingChangeView:
 
 def _dunning(run: DunningRun) -> DunningView:
     return DunningView(
+        policy=run.policy_name,
         started_at=run.started_at,
         step=run.step,
         next_attempt_at=run.next_at,

@@ -121,6 +121,7 @@ class PendingChangeView(View):
 
 
 class DunningView(View):
+    policy: str = Field(examples=["default"], description="`default`, `plan:<id>` or `segment:<name>`.")
     started_at: datetime
     step: int
     next_attempt_at: datetime | None
