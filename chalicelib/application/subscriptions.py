@@ -111,7 +111,8 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
         if back.plan.price is not None:
             require_method(back, buyer.account)
         if _is_billed(ctx, back):
-            return _stored(ctx, renewal.resume(back, collection.instants(ctx)))
+            resumed = renewal.resume(back, collection.instants(ctx))
+            return _stored(ctx, replace(resumed, account=buyer.account))
         return _begin(ctx, back, buyer, _catalog_of(ctx, subscription))
 
     return _first_payment(ctx, deciding(decide))
@@ -234,7 +235,8 @@ def _begin(ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog) ->
         granularity=catalog.proration,
         at=collection.instants(ctx),
     )
-    return _stored(ctx, decision)
+    # Also where nothing is due: whoever erases the customer meanwhile writes the account too, and one loses.
+    return _stored(ctx, replace(decision, account=decision.account or buyer.account))
 
 
 def _is_billed(ctx: Context, back: Subscription) -> bool:

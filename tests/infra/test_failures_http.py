@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from chalicelib.application.catalog import publish_default
+from chalicelib.application.idempotency import request_key_of
+from chalicelib.application.signup import signup_id_of
 from chalicelib.entrypoints.jobs import due
 from tests.infra.billing_api import Billing, billing_on
 from tests.infra.job_world import failures
@@ -159,6 +161,19 @@ def test_a_page_of_another_tenants_id_is_as_missing_as_a_missing_one(billing, pa
             assert answer.status == 404, (env, id_)
             shown.append(answer.text)
     assert len(set(shown)) == 1
+
+
+def test_a_guessed_idempotency_key_of_a_visitor_leads_nowhere(billing, monkeypatch):
+    """A website that numbers its requests: neither the id nor the answer is anybody else's to have."""
+    pub, first = billing.api.sandbox.publishable_token, {"plan": "starter"}
+    named = {"Idempotency-Key": "1"}
+    signup = billing.ok("POST", "/v1/signup_sessions", first, key=pub, headers=named)["id"]
+    assert billing.ok("POST", "/v1/signup_sessions", first, key=pub, headers=named)["id"] == signup
+    env = billing.api.sandbox.environment.id
+    computed = signup_id_of(billing.api.context(env, request_key_of(env, "POST", "/v1/signup_sessions", "1")))
+    assert computed != signup
+    monkeypatch.setattr("chalice.local.LambdaEventConverter.LOCAL_SOURCE_IP", "198.51.100.7")
+    assert billing.ok("POST", "/v1/signup_sessions", first, key=pub, headers=named)["id"] != signup
 
 
 CANARY = "canaryvalue"

@@ -76,21 +76,22 @@ def test_not_while_an_invoice_is_open() -> None:
     assert refused.value.ids["invoice"].startswith("inv_")
 
 
-def test_a_subscription_that_begins_meanwhile_wins_or_is_refused() -> None:
-    """The account is written by both: whoever is second decides anew."""
+@pytest.mark.parametrize(("plan", "trial_days"), [("starter", 0), ("starter", None), ("free", None)])
+def test_a_subscription_that_begins_meanwhile_wins_or_is_refused(plan: str, trial_days: int | None) -> None:
+    """The account is written by both, also where nothing is due: whoever is second decides anew."""
     world = World()
     customer = world.customer("pm_card_visa", email=CANARY)
 
     def begun(env: str, records: object) -> None:
         world.parts.store.before_commit = None
-        world.subscribe(customer, "starter", trial_days=0)
+        world.subscribe(customer, plan, trial_days=trial_days)
 
     world.parts.store.before_commit = begun
     with pytest.raises(InvalidStateError):
         erase(world, customer)
     assert world.parts.store.records(Customer)[0].erased_at is None
 
-    other = world.customer("pm_card_visa", email=CANARY)
+    other = world.customer("pm_card_mastercard", email=f"other.{CANARY}")
 
     def erased(env: str, records: object) -> None:
         world.parts.store.before_commit = None
@@ -98,7 +99,7 @@ def test_a_subscription_that_begins_meanwhile_wins_or_is_refused() -> None:
 
     world.parts.store.before_commit = erased
     with pytest.raises(InvalidStateError):
-        world.subscribe(other, "starter", trial_days=0)
+        world.subscribe(other, plan, trial_days=trial_days)
 
 
 def test_the_trial_that_was_had_stays_had() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import replace
@@ -21,7 +22,7 @@ from chalicelib.entrypoints.http import bodies, idempotency
 from chalicelib.entrypoints.http.auth import authenticate, is_publishable
 from chalicelib.entrypoints.http.card_numbers import refuse_card_numbers
 from chalicelib.entrypoints.http.endpoints import Call, Endpoint, Reply
-from chalicelib.entrypoints.http.limiting import count_write
+from chalicelib.entrypoints.http.limiting import count_write, network_of
 from chalicelib.entrypoints.http.problems import problem_of
 
 CURRENT: ContextVar[Request] = ContextVar("request")
@@ -101,9 +102,19 @@ def _named(endpoint: Endpoint, call: Call[Any], key: str | None, fingerprint: st
     if call.context is None:
         return replace(call, request_key=idempotency.fresh_key(), request_print=fingerprint)
     path = endpoint.path.format(**call.path)
+    if key is not None and is_publishable(call.credential):
+        key = _visitors_key(call, key)
     name = idempotency.request_key(call.context.env, endpoint, path, key)
     context = replace(call.context, request_key=name, request_print=fingerprint)
     return replace(call, request_key=name, request_print=fingerprint, context=context)
+
+
+def _visitors_key(call: Call[Any], key: str) -> str:
+    """A visitor's Idempotency-Key. Ids follow from it, and an id is all that opens a sign-up: so whoever guesses the
+    key neither computes the id nor, from another network, is given the answer.
+    """
+    secret = hmac.new(call.services.pepper, f"{network_of(call.client)} {key}".encode(), "sha256")
+    return f"visitor {secret.hexdigest()}"
 
 
 def _handle(endpoint: Endpoint, call: Call[Any]) -> Response:
