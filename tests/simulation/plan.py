@@ -29,6 +29,7 @@ BEHAVIOURS = (
     "authentication_required",
     "processing",
 )
+DEFAULT = "default"
 GOLD = "gold"
 """A segment of customers; plans have policies of their own before it."""
 PLANS = ("starter", "pro", "weekly", "tiny", "quarterly", "free", "decade", "business")
@@ -239,7 +240,9 @@ def _policies(random: Random) -> dict[str, dict[str, Any]]:
     """For half of the seeds, how arrears are collected is drawn; the others have the usual ways."""
     if random.random() < 0.5:
         return {}
-    return {name: _policy(random) for name in ("starter", "pro", "weekly", "business", GOLD)}
+    limit = random.choice((2, 4, 15))
+    names = ("starter", "pro", "weekly", "business", GOLD, DEFAULT)
+    return {name: {**_policy(random), "attempts_per_card": limit} for name in names}
 
 
 def _policy(random: Random) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from chalicelib.application.ports import ChargeRequest, Confirmation, RefundRequ
 from chalicelib.application.records import child_key
 from chalicelib.domain.errors import GatewayUnavailableError
 from chalicelib.domain.invoice import Invoice
-from chalicelib.domain.payment import ChargeResult, Outcome
+from chalicelib.domain.payment import AttemptStatus, ChargeResult, Outcome
 from chalicelib.domain.refund import Refund, RefundResult, RefundStatus
 from tests.simulation.engines import SimStore
 from tests.simulation.faults import Trap, Violation
@@ -22,7 +22,14 @@ from tests.simulation.faults import Trap, Violation
 FORGOTTEN_AFTER = timedelta(hours=24)
 """How long the processor knows an idempotency key, by the machine's clock."""
 _TAKES = (Outcome.SUCCEEDED, Outcome.PROCESSING)
+_OVER = (AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED)
+"""One that we called off must be called off at the processor too."""
+_WINDOW = timedelta(days=30)
 _ASKS_NOBODY = ("minimum", "locate", "movable")
+
+
+LIMIT = 15
+"""How often a card is tried in vain within thirty days, unless the plan of steps says otherwise."""
 
 
 class SimGateway:
@@ -46,6 +53,8 @@ class SimGateway:
         self._now = now
         self._leave = leave
         self._used: dict[str, datetime] = {}
+        self._tries: list[tuple[datetime, str, str, str]] = []
+        self.limit = LIMIT
 
     def __getattr__(self, name: str) -> Any:
         act = getattr(self.inner, name)
@@ -60,6 +69,7 @@ class SimGateway:
             if name == "charge":
                 self._require_claim(*args)
                 self._require_alone(*args)
+                self._require_room(*args)
             if name == "refund":
                 self._require_refund(*args)
             answer = act(*args, **kwargs)
@@ -92,6 +102,35 @@ class SimGateway:
                 f"charged without a claim: {request.invoice_id} attempt {asked.number} {asked.key}"
             )
 
+    def _require_room(self, request: ChargeRequest) -> None:
+        """No card is tried beyond its limit without success, over all invoices of a customer."""
+        method = self.inner.methods.get(request.attempt.method)
+        now = self._now()
+        if method is None or method.method.kind != "card":
+            return
+        self._tries = [each for each in self._tries if each[0] > now - _WINDOW]
+        in_vain = 0
+        for _, customer, fingerprint, key in self._tries:
+            payment = self._begun(request.env, key)
+            declined = payment is not None and payment.result.outcome is Outcome.DECLINED
+            in_vain += (customer, fingerprint) == (
+                request.customer_id,
+                method.method.fingerprint,
+            ) and declined
+            if key == request.attempt.key:
+                return
+        if in_vain >= self.limit:
+            raise Violation(f"{request.customer_id}'s card is tried again after {in_vain} declines")
+        self._tries.append((now, request.customer_id, method.method.fingerprint, request.attempt.key))
+
+    def _begun(self, env: str, key: str) -> Any:
+        """The payment that was begun under a key; what was cancelled was no decline."""
+        for payment in self.inner.payments.values():
+            known = payment.request
+            if isinstance(known, ChargeRequest) and (known.env, known.attempt.key) == (env, key):
+                return None if payment.result.is_canceled else payment
+        return None
+
     def _require_refund(self, request: RefundRequest) -> None:
         refund = self._store.stored(child_key(Refund, request.env, request.refund_id))
         asked = (request.key, request.amount, request.reference)
@@ -103,15 +142,17 @@ class SimGateway:
         cancelled first.
         """
         invoice = self._store.stored(child_key(Invoice, request.env, request.invoice_id))
-        waiting = {attempt.number for attempt in invoice.attempts if attempt.is_open}
+        settled = {attempt.number for attempt in invoice.attempts if attempt.status in _OVER}
         for payment in self.inner.payments.values():
             known = payment.request
             if not isinstance(known, ChargeRequest) or known.invoice_id != request.invoice_id:
                 continue
             if known.attempt.number == request.attempt.number:
                 continue
-            waits = payment.asked is not None or known.attempt.number in waiting
-            if payment.result.outcome in _TAKES or (waits and not payment.result.is_canceled):
+            waits = payment.asked is not None or known.attempt.number not in settled
+            if payment.result.outcome in _TAKES or (
+                waits and payment.result.outcome is Outcome.REQUIRES_ACTION
+            ):
                 raise Violation(f"{request.invoice_id} is charged while {payment.reference} may be paid too")
 
 

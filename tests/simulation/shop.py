@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.application import catalog
 from chalicelib.domain.calendar import Interval
+from tests.simulation.plan import DEFAULT
 
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     "starter": {"end": "free_plan", "free_plan": "free"},
@@ -31,6 +32,8 @@ def catalog_with(policies: Mapping[str, Mapping[str, Any]]) -> Any:
     for name, policy in policies.items():
         if name in plans:
             plans[name]["dunning"] = dict(policy)
+        elif name == DEFAULT:
+            document["dunning"] = dict(policy)
         else:
             document.setdefault("dunning_by_segment", {})[name] = dict(policy)
     return document

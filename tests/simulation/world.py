@@ -30,8 +30,8 @@ from tests.simulation.engines import SimOps, SimQueues, SimStore
 from tests.simulation.faults import Killed, Throttled, Trap, Violation
 from tests.simulation.machinery import Message
 from tests.simulation.mailbox import SentLetter
-from tests.simulation.plan import Plan, Step
-from tests.simulation.processor import Leave, SimGateway
+from tests.simulation.plan import DEFAULT, Plan, Step
+from tests.simulation.processor import LIMIT, Leave, SimGateway
 from tests.simulation.tables import Tables
 
 API = Actor(ActorKind.API, "key_simulated")
@@ -72,6 +72,7 @@ class World:
         leave = Leave(self.ops, rate, lambda: self.clock) if rate else None
         random.seed(self.plan.seed)  # the throttle spreads its waits
         self.gateway = SimGateway(self.processor, self.store, self.trap, lambda: self.clock, leave)
+        self.gateway.limit = self.plan.policies.get(DEFAULT, {}).get("attempts_per_card", LIMIT)
         self.services = Services(self.store, self.gateway, self.queues, CachedCatalogs(self.store))
         self.sent: list[SentLetter] = []
         self.dead_letters: list[str] = []

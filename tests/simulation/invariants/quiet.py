@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 from chalicelib.application.letters import letter_of
 from chalicelib.domain.dunning_mail import LETTER_DUE
@@ -29,5 +30,9 @@ def quiet_hours(world: World) -> Iterator[str]:
         if letter is None or letter.template not in ABOUT_ARREARS:
             continue
         policy, zone = policies.get(str(letter.data.get("subscription")), (DunningPolicy(), "UTC"))
-        if policy.awake(record.at, zone) > record.at:
+        if _is_quiet(policy, record.at.astimezone(ZoneInfo(zone)).hour):
             yield f"{letter.template} of {record.at} is let go in quiet hours of {zone}: {policy}"
+
+
+def _is_quiet(policy: DunningPolicy, hour: int) -> bool:
+    return (hour - policy.quiet_from) % 24 < (policy.quiet_until - policy.quiet_from) % 24
