@@ -26,9 +26,9 @@ def erase_customer(ctx: Context, customer_id: str) -> Customer:
     processor; invoices lose the e-mail address. Journal, feed and ledger hold ids and amounts only and stay, as do
     the digests that say that a trial was had. Answers stored for repeated requests expire within two days.
 
-    InvalidStateError while a subscription runs or an invoice is open. The profile goes first, with the fact, so
-    nothing new is begun for the customer meanwhile. Safe to run twice, and to run again after a crash at any
-    step: each step finds what is left to do.
+    InvalidStateError while a subscription runs, or an invoice is open or disputed. The profile goes first, with
+    the fact, so nothing new is begun for the customer meanwhile. Safe to run twice, and to run again after a crash
+    at any step: each step finds what is left to do.
     """
     customer = deciding(lambda: _erase_profile(ctx, customer_id))
     for member in members.all_members(ctx, customer_id):

@@ -36,6 +36,12 @@ def refuse_while_billed(subscriptions: Iterable[Subscription], invoices: Iterabl
                 fix=f"collect it, or POST /v1/invoices/{invoice.id}/mark_uncollectible",
                 invoice=invoice.id,
             )
+        if any(dispute.is_pending for payment in invoice.payments for dispute in payment.disputes):
+            raise InvalidStateError(
+                f"a payment of invoice {invoice.number} is disputed",
+                fix="wait until the dispute is closed: it is answered with what is known of the customer",
+                invoice=invoice.id,
+            )
 
 
 def refuse_erased(customer: Customer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 from math import factorial
 from typing import Any
@@ -16,13 +17,15 @@ from chalicelib.application.collection import collect_due
 from chalicelib.application.disputes import list_disputes
 from chalicelib.application.dunning import retry_now
 from chalicelib.application.entitlements import get_entitlements
+from chalicelib.application.erasure import erase_customer
 from chalicelib.application.invoices import pay_invoice
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.ports import ProcessorNotice
 from chalicelib.application.records import catalog_key
 from chalicelib.application.renewals import renew_subscription
+from chalicelib.application.subscriptions import cancel_subscription
 from chalicelib.domain.dunning_policy import DunningPolicy
-from chalicelib.domain.errors import CurrencyMismatchError
+from chalicelib.domain.errors import CurrencyMismatchError, InvalidStateError
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.subscription import Subscription
 from tests.infra.job_world import Jobs
@@ -492,3 +495,54 @@ def test_access_follows_the_policy_and_comes_back_with_the_decision(keeps: bool)
         world.parts.gateway.dispute_closes(each, won=True)
         tell(world)
     assert get_entitlements(world.ctx(), sub.customer_id) == before
+
+
+def test_a_dispute_that_opens_inside_the_renewal_holds_it_back() -> None:
+    """Read before and written after: the renewal's commit meets another account, and is decided anew."""
+    world = a_world()
+    sub, reference = paid(world)
+    world.facts()
+
+    def before_commit(env: str, records: Any) -> None:
+        world.parts.store.before_commit = None
+        world.parts.gateway.dispute_opens(reference)
+        tell(world)
+
+    world.parts.store.before_commit = before_commit
+    renew_subscription(world.ctx(now=world.now + timedelta(days=28)), sub.id)
+    assert world.facts() == ["dispute.opened", "subscription.renewed", "invoice.opened"]
+    assert world.invoices(sub)[1].attempts == ()
+    assert len(world.parts.gateway.charges()) == 1
+
+
+def test_an_attempt_without_a_trace_is_given_up_and_its_successor_waits() -> None:
+    """Begun before the dispute opened, never arrived, and too old to repeat under its key."""
+    world = a_world()
+    sub, reference = paid(world)
+    world.parts.gateway.script(["lost_before_charge"] * 9)
+    world.advance(days=28)
+    world.parts.gateway.dispute_opens(reference)
+    tell(world)
+    world.machine += timedelta(hours=30)
+    collect_due(world.ctx(), world.invoices(sub)[1].id)
+    (attempt,) = world.invoices(sub)[1].attempts
+    assert attempt.status == "canceled"
+    (dispute,) = world.account(sub.customer_id).disputes
+    world.parts.gateway.dispute_closes(dispute, won=True)
+    tell(world)
+    world.parts.gateway._scripts.clear()
+    world.advance(minutes=1)
+    held = world.invoices(sub)[1]
+    assert (held.status, [each.status for each in held.attempts]) == ("paid", ["canceled", "succeeded"])
+    assert len(world.parts.gateway.charges(held.id)) == 1
+
+
+def test_nobody_is_erased_while_their_payment_is_disputed() -> None:
+    world = a_world()
+    sub, dispute = opened(world)
+    cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="")
+    with pytest.raises(InvalidStateError, match="disputed"):
+        erase_customer(world.ctx(), sub.customer_id)
+    world.parts.gateway.dispute_closes(dispute, won=True)
+    tell(world)
+    erase_customer(world.ctx(), sub.customer_id)
