@@ -5,6 +5,7 @@ from chalice.app import Chalice
 from chalicelib.entrypoints.http import (
     books,
     catalog,
+    changes,
     checkout,
     clock,
     customers,
@@ -47,6 +48,7 @@ app.register_blueprint(customers.bp)
 app.register_blueprint(members.bp)
 app.register_blueprint(payment_methods.bp)
 app.register_blueprint(subscriptions.bp)
+app.register_blueprint(changes.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(payments.bp)
 app.register_blueprint(disputes.bp)

@@ -15,12 +15,15 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from chalicelib.application.context import Context, Services
+from chalicelib.application.context import Context
+from chalicelib.application.dry_run import dry_run, watched
+from chalicelib.application.upcoming import invoice_after
 from chalicelib.domain.calendar import next_day_start
 from chalicelib.domain.credentials import entropy_of
 from chalicelib.domain.errors import InvalidStateError, PreviewStaleError, ValidationError
+from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.outcome import Outcome, difference, outcome_of
 
 T = TypeVar("T")
@@ -30,9 +33,10 @@ VALID_FOR = timedelta(minutes=15)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What would be written. `token` binds it until `expires_at` (business time)."""
+    """What would be written, and the invoice `following` it. `token` binds it until `expires_at` (business time)."""
 
     outcome: Outcome
+    following: Invoice | None
     token: str
     expires_at: datetime
 
@@ -43,7 +47,10 @@ def preview(ctx: Context, operation: str, use_case: Callable[[Context], object])
     Whatever refuses the request refuses its preview. InvalidStateError where nothing would be written.
     """
     key = secrets.token_hex(16)
-    outcome = _outcome(replace(ctx, request_key=key), use_case)
+    records = dry_run(replace(ctx, request_key=key), use_case)
+    if not records:
+        raise InvalidStateError("nothing would change")
+    outcome = outcome_of(records)
     zone = outcome.subscription.zone if outcome.subscription is not None else "UTC"
     expires_at = min(ctx.now + VALID_FOR, next_day_start(ctx.now, zone))
     claims = {
@@ -54,7 +61,12 @@ def preview(ctx: Context, operation: str, use_case: Callable[[Context], object])
         "sums": outcome.sums(),
         "print": outcome.print(),
     }
-    return Preview(outcome=outcome, token=_signed(ctx, operation, claims), expires_at=expires_at)
+    return Preview(
+        outcome=outcome,
+        following=invoice_after(ctx, records),
+        token=_signed(ctx, operation, claims),
+        expires_at=expires_at,
+    )
 
 
 def commit_previewed(ctx: Context, operation: str, token: str, use_case: Callable[[Context], T]) -> T:
@@ -65,32 +77,13 @@ def commit_previewed(ctx: Context, operation: str, token: str, use_case: Callabl
     """
     claims = _claims(ctx, operation, token)
     bound = replace(ctx, request_key=claims["key"], now=datetime.fromisoformat(claims["now"]))
-    return use_case(_watched(bound, _Guard(bound, claims).check))
-
-
-def _outcome(ctx: Context, use_case: Callable[[Context], object]) -> Outcome:
-    def stop(records: tuple[Any, ...]) -> None:
-        raise _Shown(outcome_of(records))
-
-    try:
-        use_case(_watched(ctx, stop, dry=True))
-    except _Shown as shown:
-        return shown.outcome
-    raise InvalidStateError("nothing would change")
-
-
-class _Shown(Exception):
-    """The commit that a preview stops at."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self.outcome = outcome
+    return use_case(watched(bound, _Guard(claims).check))
 
 
 class _Guard:
     """Lets the first commit pass if it writes what was shown, and every other one after it."""
 
-    def __init__(self, ctx: Context, claims: dict[str, Any]) -> None:
+    def __init__(self, claims: dict[str, Any]) -> None:
         self._claims = claims
         self._passed = False
 
@@ -105,48 +98,6 @@ class _Guard:
                 **difference(self._claims["sums"], outcome.sums()),
             )
         self._passed = True
-
-
-def _watched(ctx: Context, check: Callable[[tuple[Any, ...]], None], *, dry: bool = False) -> Context:
-    """The context with a store that shows each commit before it is made, and for a dry run without the processor."""
-    return replace(ctx, services=cast(Services, _Around(ctx.services, _Store(ctx.store, check), dry)))
-
-
-class _Around:
-    def __init__(self, services: Services, store: Any, dry: bool) -> None:
-        self._services = services
-        self.store = store
-        self._dry = dry
-
-    @property
-    def gateway(self) -> Any:
-        return _Silent(self._services.gateway) if self._dry else self._services.gateway
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._services, name)
-
-
-class _Store:
-    def __init__(self, store: Any, check: Callable[[tuple[Any, ...]], None]) -> None:
-        self._store = store
-        self._check = check
-
-    def commit(self, env: str, *records: Any, **more: Any) -> None:
-        self._check(records)
-        self._store.commit(env, *records, **more)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-
-class _Silent:
-    """The processor as a preview may use it: for what it says without being asked."""
-
-    def __init__(self, gateway: Any) -> None:
-        self.minimum = gateway.minimum
-
-    def __getattr__(self, name: str) -> Any:
-        raise InvalidStateError("this cannot be previewed", fix="do it without a preview")
 
 
 def _signed(ctx: Context, operation: str, claims: dict[str, Any]) -> str:

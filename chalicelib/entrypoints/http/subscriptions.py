@@ -34,9 +34,7 @@ from chalicelib.domain.subscription import (
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.subscriptions import (
-    CancelAt,
     CancellationView,
-    CancelRequest,
     CollectionView,
     DunningView,
     ExtendTrialRequest,
@@ -119,26 +117,6 @@ def get_subscription(call: Call[None]) -> SubscriptionView:
 @endpoint(
     bp,
     "POST",
-    "/v1/subscriptions/{id}/cancel",
-    body=CancelRequest,
-    answer=SubscriptionView,
-    scope=Scope.WRITE,
-    tag="Subscriptions",
-    summary="Cancel at the end of what is paid for, or now",
-    errors=(NotFoundError, InvalidStateError, ConflictError),
-)
-def cancel_subscription(call: Call[CancelRequest]) -> SubscriptionView:
-    at_end = call.body.at is CancelAt.PERIOD_END
-    return subscription_view(
-        use_cases.cancel_subscription(
-            call.ctx, call.path["id"], at_period_end=at_end, reason=call.body.reason
-        )
-    )
-
-
-@endpoint(
-    bp,
-    "POST",
     "/v1/subscriptions/{id}/undo_cancellation",
     answer=SubscriptionView,
     scope=Scope.WRITE,
@@ -148,29 +126,6 @@ def cancel_subscription(call: Call[CancelRequest]) -> SubscriptionView:
 )
 def undo_cancellation(call: Call[None]) -> SubscriptionView:
     return subscription_view(use_cases.undo_cancellation(call.ctx, call.path["id"]))
-
-
-@endpoint(
-    bp,
-    "POST",
-    "/v1/subscriptions/{id}/reactivate",
-    answer=SubscriptionView,
-    scope=Scope.WRITE,
-    tag="Subscriptions",
-    summary="Bring a cancelled subscription back with the prices it had",
-    errors=(
-        NotFoundError,
-        InvalidStateError,
-        ValidationError,
-        PaymentDeclinedError,
-        PaymentPendingError,
-        RateLimitedError,
-    ),
-)
-def reactivate_subscription(call: Call[None]) -> SubscriptionView:
-    subscription_id = ids.require("sub", call.path["id"])
-    with payment(call, ids.customer_of(subscription_id)) as ctx:
-        return started_view(ctx, use_cases.reactivate_subscription(ctx, subscription_id))
 
 
 @endpoint(

@@ -1,0 +1,58 @@
+"""The invoice that the end of a period will bring, drawn up now by the rules that will draw it up then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.application import renewals
+from chalicelib.application.context import Context
+from chalicelib.application.dry_run import as_if, dry_run
+from chalicelib.application.subscriptions import get_subscription
+from chalicelib.domain import changing
+from chalicelib.domain.errors import InvalidStateError
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.subscription import Status, Subscription
+
+
+def upcoming_invoice(ctx: Context, subscription_id: str) -> Invoice:
+    """What the next renewal (or the end of the trial) will bill as things stand, as a draft.
+
+    InvalidStateError where nothing will be billed: it ends, is free, or is not running.
+    """
+    subscription = get_subscription(ctx, subscription_id)
+    following = _following(ctx, subscription)
+    if following is None:
+        raise InvalidStateError("no invoice is to come", subscription=subscription_id)
+    return following
+
+
+def invoice_after(ctx: Context, records: Sequence[Any]) -> Invoice | None:
+    """The next invoice after these records will have been written, with what waits for its payment paid."""
+    settled = list(records)
+    invoices = [record for record in records if isinstance(record, Invoice)]
+    for index, record in enumerate(records):
+        if isinstance(record, Subscription):
+            paying = next((each for each in invoices if changing.is_paid_by(record, each)), None)
+            if paying is not None:
+                settled[index] = changing.paid_for(record, paying, ctx.now)[0]
+    after = next((record for record in settled if isinstance(record, Subscription)), None)
+    return None if after is None else _following(as_if(ctx, settled), after)
+
+
+def _following(ctx: Context, subscription: Subscription) -> Invoice | None:
+    trial, period, leaving = subscription.trial, subscription.period, subscription.cancellation
+    if subscription.status is Status.TRIALING and trial is not None:
+        at, use_case = trial.ends_at, renewals.end_trial
+    elif period is not None and subscription.is_running:
+        at, use_case = period.end, renewals.renew_subscription
+    else:
+        return None
+    if leaving is not None and leaving.at <= at:
+        return None
+    records = dry_run(replace(ctx, now=at), lambda then: use_case(then, subscription.id))
+    drawn = next((record for record in records if isinstance(record, Invoice)), None)
+    if drawn is None:
+        return None
+    return replace(drawn, status=InvoiceStatus.DRAFT, attempts=(), number="", collect_at=None)

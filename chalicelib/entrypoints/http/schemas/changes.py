@@ -1,0 +1,75 @@
+"""Changes of a subscription as asked, and previews as answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from chalicelib.domain.calendar import IntervalUnit
+from chalicelib.domain.change import When
+from chalicelib.entrypoints.http.kit import Schema, View
+from chalicelib.entrypoints.http.schemas.invoices import InvoiceView
+from chalicelib.entrypoints.http.schemas.subscriptions import (
+    AddOnRequest,
+    CancelRequest,
+    Name,
+    Quantity,
+    SubscriptionView,
+)
+
+PreviewToken = Annotated[
+    str | None,
+    Field(
+        default=None,
+        max_length=4000,
+        description="Of a preview of this request: exactly that is done, or 409 `preview_stale`.",
+    ),
+]
+
+
+class ChangeTerms(Schema):
+    """What is to be different; what is left out stays as it is."""
+
+    plan: Name | None = Field(default=None, examples=["business"])
+    interval: IntervalUnit | None = None
+    interval_count: int = Field(
+        default=1, ge=1, le=1000, description="With `interval`: 3 with `month` is a quarter."
+    )
+    quantity: Quantity | None = Field(default=None, description="Seats, where the plan is sold per seat.")
+    add_ons: list[AddOnRequest] | None = Field(
+        default=None, max_length=20, description="All that there are to be; an empty list takes them all off."
+    )
+    at: When | datetime | None = Field(
+        default=None,
+        description=(
+            "`now`, `period_end`, or an instant within the period. Left out: up (a higher plan, a longer interval, "
+            "more seats) is now, down at the period's end."
+        ),
+    )
+    prorate: bool = Field(
+        default=True, description="Whether the rest of the period is charged and credited, where it goes on."
+    )
+
+
+class ChangeRequest(ChangeTerms):
+    preview_token: PreviewToken
+
+
+class BoundCancelRequest(CancelRequest):
+    preview_token: PreviewToken
+
+
+class BoundRequest(Schema):
+    preview_token: PreviewToken
+
+
+class PreviewView(View):
+    """What the request would do now."""
+
+    token: str = Field(description="Send it with the request as `preview_token`.")
+    expires_at: datetime
+    invoices: list[InvoiceView] = Field(description="That would be drawn up or changed by it.")
+    subscription: SubscriptionView | None = Field(description="As it would be right after.")
+    next_invoice: InvoiceView | None = Field(description="What the next renewal would then bill.")
