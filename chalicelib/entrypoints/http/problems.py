@@ -55,7 +55,13 @@ KINDS: dict[str, Kind] = {
 }
 """Every code that an answer may carry. A new DomainError needs its row here; a test says so."""
 
-_RETRY_AFTER = {"payment_pending": "2", "gateway_unavailable": "5", "captcha_unavailable": "5", "rate_limited": "1", "conflict": "1"}
+_RETRY_AFTER = {
+    "payment_pending": "2",
+    "gateway_unavailable": "5",
+    "captcha_unavailable": "5",
+    "rate_limited": "1",
+    "conflict": "1",
+}
 
 
 class MalformedBodyError(DomainError):
