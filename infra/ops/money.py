@@ -118,21 +118,23 @@ class Receipts:
 
     def __init__(self, patient: Patient) -> None:
         self._patient = patient
-        self._ours: dict[str, tuple[str, str, int, int]] = {}
+        self._ours: dict[str, tuple[str, Payment]] = {}
         self._recent: set[str] = set()
         self._invoices: set[str] = set()
         self._compared = 0
 
     def see(self, chart: Chart) -> Iterator[Finding]:
         by_hand = {payment.id for payment in chart.of(Payment)}
+        for payment in chart.of(Payment):
+            if payment.charge is not None and payment.reference is not None:  # it came when nothing was due
+                self._ours[payment.reference] = (payment.id, payment)
         for invoice in chart.of(Invoice):
             self._invoices.add(invoice.id)
             begun = {attempt.reference: attempt.written_at for attempt in invoice.attempts}
             for payment in invoice.payments:
                 if payment.reference is None or payment.id in by_hand:
                     continue
-                noted = (invoice.id, payment.currency, payment.amount, payment.refunded)
-                self._ours[payment.reference] = noted
+                self._ours[payment.reference] = (invoice.id, payment)
                 if payment.reference in begun and begun[payment.reference] >= self._patient.since:
                     self._recent.add(payment.reference)
         yield from ()
@@ -147,10 +149,9 @@ class Receipts:
                 missing.discard(received.reference)
                 yield from self._compared_with(received)
         for reference in sorted(missing):
-            invoice_id, currency, amount, _ = self._ours[reference]
-            text = (
-                f"{invoice_id} notes {amount} {currency} as {reference}, which the processor has not received"
-            )
+            id_, payment = self._ours[reference]
+            noted = f"{id_} notes {payment.amount} {payment.currency} as {reference}"
+            text = f"{noted}, which the processor has not received"
             yield Finding(text=text, what_to_do="look the payment up in Stripe's dashboard")
 
     def said(self) -> str:
@@ -169,13 +170,18 @@ class Receipts:
         elif ours is None:
             if received.refunded < received.amount:
                 yield Finding(text=f"{theirs} was received for nothing that is here", what_to_do=dashboard)
-        elif ours[1:] != (received.currency, received.amount, received.refunded):
-            _, currency, amount, refunded = ours
-            text = (
-                f"{ours[0]} notes {amount} less {refunded} {currency}, the processor {received.amount} less "
-            )
-            text += f"{received.refunded} {received.currency} as {received.reference}"
+        elif ours is not None and not _agrees(ours[1], received):
+            id_, payment = ours
+            text = f"{id_} notes {payment.amount} less {payment.refunded} {payment.currency}, the processor "
+            text += f"{received.amount} less {received.refunded} {received.currency} as {received.reference}"
             yield Finding(text=text, what_to_do=dashboard)
+
+
+def _agrees(payment: Payment, received: Received) -> bool:
+    """What is on its way back the processor may or may not count as refunded."""
+    if (payment.currency, payment.amount) != (received.currency, received.amount):
+        return False
+    return payment.refunded <= received.refunded <= payment.refunded + payment.refunding
 
 
 def _twice(invoices: list[Invoice]) -> Iterator[Finding]:

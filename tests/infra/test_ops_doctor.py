@@ -13,6 +13,7 @@ from chalicelib.application import books
 from chalicelib.application.clock import start_advance
 from chalicelib.application.feed import read_events
 from chalicelib.application.records import LAYOUTS, key_of
+from chalicelib.application.refunds import refund_payment
 from chalicelib.domain.customer import Claim, Customer
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import JournalEntry
@@ -231,6 +232,24 @@ def test_a_cent_that_differs(ward: Ward) -> None:
     assert check == "processor"
     assert f"notes {payment.amount - 1} less 0" in text
     assert ward.repair() == []
+
+
+def test_refunds_pending_failed_and_of_late_money_are_no_finding(ward: Ward) -> None:
+    world = ward.world
+    slow = world.subscribe(world.customer("pm_card_pendingRefund"), "pro", trial_days=0)
+    refund_payment(world.ctx(), world.invoices(slow)[0].payments[0].id, amount=500)
+    late = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    world.parts.gateway.behave(world.account(late.customer_id).payment_method.id, "generic_decline")
+    world.advance(days=31)
+    world.parts.gateway.settle(world.invoices(late)[-1].attempts[0].reference)
+    ward.jobs.apply_notices(world.parts.gateway.notices)
+    returned = next(iter(world.parts.gateway.refunds.values()))
+    world.parts.gateway.settle_refund(list(world.parts.gateway.refunds)[-1], "failed")
+    ward.jobs.apply_notices(world.parts.gateway.notices)
+    assert returned.result.status == "pending"
+    assert world.account(late.customer_id).credits
+    ward.jobs.project()
+    assert ward.findings() == {}
 
 
 def test_an_invoice_that_says_more_than_its_payments(ward: Ward) -> None:
