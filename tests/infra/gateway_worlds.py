@@ -165,6 +165,11 @@ class StandinWorld:
     def detach(self, method: str) -> None:
         self._as_us(f"{self.server.url}/v1/payment_methods/{method}/detach", b"").close()
 
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, oldest first, as it is posted to an endpoint."""
+        listed = json.load(self._as_us(f"{self.server.url}/v1/events?limit=100"))["data"]
+        return list(reversed(listed))
+
     def delete(self, path: str) -> None:
         headers = {"Authorization": "Bearer sk_test_standin"}
         request = urllib.request.Request(f"{self.server.url}/v1/{path}", None, headers, method="DELETE")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from chalicelib.adapters.memory.fakes import MemoryQueues
 from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.adapters.memory.store import MemoryStore
 from chalicelib.adapters.stripe.errors import MalformedNoticeError
+from chalicelib.adapters.stripe.webhook import notice_of
 from chalicelib.application import reconcile, refunds
 from chalicelib.application.notices import apply_notice
 from chalicelib.application.ports import ProcessorNotice
@@ -403,3 +406,33 @@ def test_refunds_that_nobody_told_us_of_against_the_stand_in(standin):
     jobs.reconcile()
     assert world.parts.store.committed == state
     assert_books(world)
+
+
+def test_the_stand_ins_own_payloads_signed_and_queued(standin):
+    """Each event as Stripe would post it: verified, reduced, located and applied, twice."""
+    world = World(start="2026-01-31", parts=Parts(MemoryStore(), standin.gateway, MemoryQueues(), MemoryOps()))
+    world.machine = datetime.now(UTC)
+    jobs = Jobs(world)
+    sub = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    reference = world.invoices(sub)[0].payments[0].reference
+    made = standin.order("disputes", {"payment_intent": reference})
+    standin.order(f"disputes/{made['id']}/close", {"status": "lost"})
+    world.facts()
+    notices = [notice_of(*signed(event), ["whsec_x"], world.machine) for event in standin.events()]
+    assert {notice.kind for notice in notices if notice} == {
+        "payment_intent.succeeded",
+        "charge.dispute.created",
+        "charge.dispute.funds_withdrawn",
+        "charge.dispute.closed",
+    }
+    assert jobs.apply_notices([notice for notice in [*notices, *notices] if notice]) == []
+    world.expect("dispute.opened", "dispute.closed", "invoice.uncollectible")
+    assert world.invoices(sub)[0].status == "uncollectible"
+    assert_books(world)
+
+
+def signed(event):
+    """The raw bytes of a webhook, and its header."""
+    raw, now = dumps(event).encode(), int(datetime.now(UTC).timestamp())
+    made = hmac.new(b"whsec_x", f"{now}.".encode() + raw, hashlib.sha256).hexdigest()
+    return raw, f"t={now},v1={made}"

@@ -546,3 +546,19 @@ def test_nobody_is_erased_while_their_payment_is_disputed() -> None:
     world.parts.gateway.dispute_closes(dispute, won=True)
     tell(world)
     erase_customer(world.ctx(), sub.customer_id)
+
+
+def test_a_dispute_about_money_that_no_invoice_was_paid_with_is_said_once() -> None:
+    """A charge of another system under our metadata: nothing is booked, and somebody has to look."""
+    world = a_world()
+    sub, reference = paid(world)
+    known = world.parts.gateway.payments[reference].request
+    attempt = replace(known.attempt, number=9, key=f"charge:{known.invoice_id}:9")
+    stray = world.parts.gateway.charge(replace(known, attempt=attempt)).reference
+    world.parts.gateway.dispute_opens(stray)
+    before = world.ledger()
+    for _ in range(2):
+        tell(world, [each for each in told(world) if each.kind == "charge.dispute.created"])
+    world.expect("dispute.unmatched")
+    assert world.ledger() == before
+    assert not world.account(sub.customer_id).disputes
