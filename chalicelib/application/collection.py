@@ -108,14 +108,17 @@ def begin_and_collect(ctx: Context, invoice_id: str, *, automatic: bool = False)
     it, so it waits while the customer disputes a payment.
     """
     begin = holding.begin_automatic if automatic else collection.begin_attempt
-    invoice, subscription = load(ctx, invoice_id)
-    if invoice.attempt is not None and invoice.attempt.awaits_customer:
-        invoice = stop_waiting(ctx, invoice, subscription)
-        if invoice.status is not InvoiceStatus.OPEN or (invoice.attempt and invoice.attempt.is_open):
-            return invoice
+    found = load(ctx, invoice_id)
+    fresh: tuple[Invoice, Subscription] | None = found
+    if found[0].attempt is not None and found[0].attempt.awaits_customer:
+        fresh, stopped = None, stop_waiting(ctx, *found)
+        if stopped.status is not InvoiceStatus.OPEN or (stopped.attempt and stopped.attempt.awaits_customer):
+            return stopped
 
     def decide() -> tuple[Invoice, Subscription]:
-        invoice, subscription = load(ctx, invoice_id)
+        nonlocal fresh
+        invoice, subscription = fresh or load(ctx, invoice_id)
+        fresh = None
         account = ctx.store.get(account_key(ctx.env, invoice.customer_id))
         assert account is not None
         begun = begin(invoice, account, instants(ctx))
