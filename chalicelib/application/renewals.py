@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from chalicelib.application import card_limits, collection, decisions
+from chalicelib.application import card_limits, collection, decisions, final_invoices
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.subscriptions import first_invoice_id, occasion
@@ -64,19 +64,24 @@ def remind_of_trial(ctx: Context, subscription_id: str) -> None:
 
 
 def end_canceled(ctx: Context, subscription_id: str) -> None:
-    """A scheduled cancellation takes effect. Safe to run twice: it finds itself done."""
+    """A scheduled cancellation takes effect. Safe to run twice: it finds itself done. What was billed in arrears has
+    its final invoice in the same transaction, which is collected after it.
+    """
 
-    def decide() -> None:
+    def decide() -> Decision | None:
         subscription = _due_subscription(ctx, subscription_id, DueKind.CANCELLATION)
         if subscription is None or subscription.cancellation is None:
-            return
+            return None
         ended, facts = lifecycle.canceled(subscription, ctx.now, subscription.cancellation.reason)
         cause = f"end:{subscription.id}:{subscription.version}"
         ended, movements = moved(ended, cause)
         decision = Decision(cause=cause, subscription=ended, facts=facts, movements=movements)
-        decisions.commit(ctx, subscription.customer_id, decision)
+        decision = final_invoices.closing(ctx, decision, subscription, occasion)
+        return decisions.commit(ctx, subscription.customer_id, decision)
 
-    deciding(decide)
+    done = deciding(decide)
+    if done is not None:
+        final_invoices.collect_final(ctx, done)
 
 
 def win_back(ctx: Context, subscription_id: str) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chalicelib.application import card_limits, collection, confirmation, decisions, payment_methods, trials
+from chalicelib.application import (
+    card_limits,
+    collection,
+    confirmation,
+    decisions,
+    final_invoices,
+    payment_methods,
+    trials,
+)
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
@@ -23,6 +31,7 @@ from chalicelib.domain.errors import (
     NotFoundError,
     ValidationError,
 )
+from chalicelib.domain.in_arrears import is_billed_in_advance
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.metrics import moved
@@ -65,21 +74,30 @@ def cancel_subscription(
     """Cancel now, or at the end of what is paid for. Twice is once: a second call finds it cancelled.
 
     Cancelled now while in arrears, its open invoices stay due for the time that was served; what was not served
-    is credited on them, in the same transaction. A payment that waits for its customer is cancelled before.
+    is credited on them, in the same transaction. A payment that waits for its customer is cancelled before. What
+    is billed in arrears has its final invoice in that transaction too, and is collected after it.
     """
     if not at_period_end:
         _stop_waiting(ctx, get_subscription(ctx, subscription_id))
 
-    def decide() -> Subscription:
+    def decide() -> Decision | Subscription:
         subscription = get_subscription(ctx, subscription_id)
         if at_period_end and subscription.cancellation is not None and subscription.is_running:
             return subscription
         change = lifecycle.scheduled_to_cancel if at_period_end else lifecycle.canceled
         changed, facts = change(subscription, ctx.now, reason)
         arrears = () if changed.is_running else _unserved_arrears(ctx, subscription)
-        return _apply(ctx, subscription, changed, facts, verb="cancel", arrears=arrears)
+        decision = _decision(subscription, changed, facts, verb="cancel", arrears=arrears)
+        if not changed.is_running:
+            decision = final_invoices.closing(ctx, decision, subscription, occasion, at=ctx.now)
+        return decisions.commit(ctx, subscription.customer_id, decision)
 
-    return deciding(decide)
+    done = deciding(decide)
+    if isinstance(done, Subscription):
+        return done
+    final_invoices.collect_final(ctx, done)
+    assert done.subscription is not None
+    return done.subscription
 
 
 def undo_cancellation(ctx: Context, subscription_id: str) -> Subscription:
@@ -191,8 +209,10 @@ def confirmation_url(ctx: Context, subscription: Subscription) -> str | None:
 
 
 def first_invoice_id(subscription: Subscription) -> str | None:
-    """The invoice that gates (or gated) the subscription's current period."""
-    if subscription.period is None:
+    """The invoice that gates (or gated) the subscription's current period; none where that is billed once it is over
+    and is the first.
+    """
+    if subscription.period is None or (subscription.cycle == 0 and not is_billed_in_advance(subscription)):
         return None
     return invoice_id(subscription.id, cycle_cause(subscription.period.start))
 
@@ -291,18 +311,23 @@ def require_method(subscription: Subscription, account: Account) -> None:
 
 
 def _apply(
-    ctx: Context,
+    ctx: Context, subscription: Subscription, changed: Subscription, facts: tuple[Fact, ...], *, verb: str
+) -> Subscription:
+    return _stored(ctx, _decision(subscription, changed, facts, verb=verb))
+
+
+def _decision(
     subscription: Subscription,
     changed: Subscription,
     facts: tuple[Fact, ...],
     *,
     verb: str,
     arrears: tuple[write_off.Outcome, ...] = (),
-) -> Subscription:
-    """Commit a change of the subscription, with the movement of MRR that it is and what it does to its arrears."""
+) -> Decision:
+    """A change of the subscription, with the movement of MRR that it is and what it does to its arrears."""
     cause = f"{verb}:{subscription.id}:{subscription.version}"
     changed, movements = moved(changed, cause)
-    decision = Decision(
+    return Decision(
         cause=cause,
         subscription=changed,
         also=tuple(invoice for invoice, _, _ in arrears),
@@ -310,9 +335,6 @@ def _apply(
         postings=tuple(posting for _, _, booked in arrears for posting in booked),
         movements=movements,
     )
-    stored = decisions.commit(ctx, subscription.customer_id, decision)
-    assert stored.subscription is not None
-    return stored.subscription
 
 
 def _stop_waiting(ctx: Context, subscription: Subscription) -> None:

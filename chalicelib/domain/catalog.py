@@ -32,6 +32,13 @@ class TrialEnd(StrEnum):
     INVOICE = "invoice"
 
 
+class Timing(StrEnum):
+    """When a period is billed: as it begins, or once it is over."""
+
+    IN_ADVANCE = "in_advance"
+    IN_ARREARS = "in_arrears"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialTerms:
     """`days` 1–90; `card_required`: a payment method is asked for at the start; `fall_back_plan` for FALL_BACK."""
@@ -59,6 +66,7 @@ class Price:
     rate: Rate
     meter: str | None = None
     minimum: str | None = None
+    timing: Timing = Timing.IN_ADVANCE
 
     def amount_for(self, quantity: int) -> Fraction:
         """What a full period costs: the rate, or the commitment where that is more; exact minor units."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from chalicelib.domain.calendar import Interval, IntervalUnit
-from chalicelib.domain.catalog import Price
+from chalicelib.domain.catalog import Price, Timing
 from chalicelib.domain.pricing import PricingModel, Rate, Tier
 
 
@@ -30,6 +30,7 @@ class PriceDocument(TypedDict, total=False):
     billing_unit: int
     included: int
     minimum: str | None
+    timing: str
     meter: str | None
 
 
@@ -49,6 +50,7 @@ def build_price(product: str, price: PriceDocument) -> Price:
         rate=build_rate(price),
         meter=price.get("meter"),
         minimum=price.get("minimum"),
+        timing=Timing(price.get("timing", Timing.IN_ADVANCE)),
     )
 
 
@@ -84,5 +86,6 @@ def written_price(price: Price) -> dict[str, Any]:
         "billing_unit": rate.billing_unit,
         "included": rate.included,
         "minimum": price.minimum,
+        "timing": str(price.timing),
         "meter": price.meter,
     }

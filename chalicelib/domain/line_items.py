@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from chalicelib.domain.calendar import Period
-from chalicelib.domain.catalog import Price
+from chalicelib.domain.catalog import Price, Timing
 from chalicelib.domain.invoice import Line
 from chalicelib.domain.money import parse_unit_amount, round_half_away
 from chalicelib.domain.pricing import rate, true_up
@@ -17,18 +17,28 @@ WHOLE = Parts(1, 1)
 
 
 def lines_of(item: Item, period: Period, parts: Parts, unit: Granularity) -> Iterator[Line]:
-    """The item's lines for `period`, which is `parts` (counted in `unit`) of a full one; none for a free item.
+    """The item's lines as `period` begins, which is `parts` (counted in `unit`) of a full one; none for a free item,
+    and none for one that is billed in arrears.
 
     Where its price has a commitment that it falls short of, a second line makes up for it.
     """
-    if item.price is None:
-        return
-    charge = _charge(item, item.price, period, parts, unit)
+    if item.price is not None and item.price.timing is Timing.IN_ADVANCE:
+        yield from _lines(item, item.price, period, parts, unit)
+
+
+def served_lines(item: Item, period: Period, parts: Parts, unit: Granularity) -> Iterator[Line]:
+    """The lines of an item billed in arrears for a `period` that is over; none for any other."""
+    if item.price is not None and item.price.timing is Timing.IN_ARREARS:
+        yield from _lines(item, item.price, period, parts, unit)
+
+
+def _lines(item: Item, price: Price, period: Period, parts: Parts, unit: Granularity) -> Iterator[Line]:
+    charge = _charge(item, price, period, parts, unit)
     yield charge
-    if item.price.minimum is not None:
-        missing = true_up(parse_unit_amount(item.price.minimum) * parts.share, charge.amount)
+    if price.minimum is not None:
+        missing = true_up(parse_unit_amount(price.minimum) * parts.share, charge.amount)
         if missing:
-            yield _true_up(item, charge, item.price.minimum, missing, unit)
+            yield _true_up(item, charge, price.minimum, missing, unit)
 
 
 def _charge(item: Item, price: Price, period: Period, parts: Parts, unit: Granularity) -> Line:

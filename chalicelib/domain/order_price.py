@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.domain import renewal
+from chalicelib.domain import in_arrears, renewal
 from chalicelib.domain.billing import Occasion, recurring_lines
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.catalog import TrialEnd, TrialTerms
@@ -51,15 +51,14 @@ def price_order(
     if trial is not None:
         return _after_trial(draft, account, trial, occasion=occasion, granularity=granularity, at=at)
     decision = renewal.begin(draft, account, occasion=occasion, granularity=granularity, at=at, hosted=True)
-    assert decision.invoice is not None
     assert decision.subscription is not None
-    ahead = decision.subscription
+    ahead, invoice = decision.subscription, decision.invoice
     period = full_period(ahead, ahead.cycle + 1)
     following = recurring_lines(ahead.items, period, full=period, zone=ahead.zone, granularity=granularity)
-    invoice = decision.invoice
+    following += in_arrears.served(ahead, granularity)
     return replace(
         _of_invoice(draft, invoice),
-        due_now=invoice.amount_due if invoice.status is InvoiceStatus.OPEN else 0,
+        due_now=invoice.amount_due if invoice is not None and invoice.status is InvoiceStatus.OPEN else 0,
         card_required=True,
         renews_at=period.start,
         renewal_amount=sum(line.total for line in following),
@@ -86,7 +85,6 @@ def _after_trial(
         granularity=granularity,
         at=Instants(end, at.machine),
     )
-    assert decision.invoice is not None
     return replace(
         _of_invoice(draft, decision.invoice),
         card_required=trial.card_required,
@@ -94,11 +92,14 @@ def _after_trial(
         trial_end=end,
         on_trial_end=trial.on_end,
         renews_at=end,
-        renewal_amount=decision.invoice.amount_due,
+        renewal_amount=decision.invoice.amount_due if decision.invoice is not None else 0,
     )
 
 
-def _of_invoice(draft: Subscription, invoice: Invoice) -> OrderPrice:
+def _of_invoice(draft: Subscription, invoice: Invoice | None) -> OrderPrice:
+    """What is billed in arrears has no invoice yet."""
+    if invoice is None:
+        return OrderPrice(currency=draft.currency, interval=draft.interval)
     return OrderPrice(
         currency=draft.currency, interval=draft.interval, lines=invoice.lines, total=invoice.total
     )

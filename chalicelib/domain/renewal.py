@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import changing, dunning, holding
+from chalicelib.domain import changing, dunning, holding, in_arrears
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.card_limit import admitted
@@ -15,7 +15,7 @@ from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import Account, CollectionMethod, Terms
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.fall_behind import queued_behind
-from chalicelib.domain.invoice import InvoiceStatus, cycle_cause
+from chalicelib.domain.invoice import InvoiceStatus, Line, cycle_cause
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import (
     activated,
@@ -59,6 +59,7 @@ def renew(
     return bill_period(
         ahead,
         account,
+        served=in_arrears.served(subscription, granularity),
         occasion=occasion,
         granularity=granularity,
         at=at,
@@ -204,14 +205,18 @@ def bill_period(
     granularity: Granularity,
     at: Instants,
     facts: tuple[Fact, ...] = (),
+    served: tuple[Line, ...] = (),
     first: bool = False,
     hosted: bool = False,
 ) -> Decision:
     """Open the cycle invoice of the subscription's current period and write down its first attempt.
 
+    `served` are the lines of the period before, of what is billed in arrears. Nothing to bill is no invoice.
     A later period of a customer who disputes a payment waits for the end of that; a first one was asked for.
     """
-    opened = _cycle_invoice(subscription, account, occasion, granularity, activates=first)
+    if not served and not in_arrears.is_billed_in_advance(subscription):
+        return _unbilled(subscription, facts, at, first=first)
+    opened = _cycle_invoice(subscription, account, occasion, granularity, served, activates=first)
     invoice, account, extra = opened.invoice, opened.account, opened.facts
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if invoice.status is InvoiceStatus.OPEN and automatic:
@@ -239,16 +244,28 @@ def bill_period(
     )
 
 
+def _unbilled(subscription: Subscription, facts: tuple[Fact, ...], at: Instants, *, first: bool) -> Decision:
+    """A period that is billed once it is over has begun."""
+    assert subscription.period is not None
+    cause = f"cycle:{subscription.id}:{cycle_cause(subscription.period.start).reference}"
+    if first:
+        subscription, more = activated(subscription, at.business)
+        facts += more
+    subscription, movements = moved(subscription, cause)
+    return Decision(cause=cause, subscription=subscription, facts=facts, movements=movements)
+
+
 def _cycle_invoice(
     subscription: Subscription,
     account: Account,
     occasion: Occasion,
     granularity: Granularity,
+    served: tuple[Line, ...],
     *,
     activates: bool,
 ) -> Opened:
     assert subscription.period is not None
-    lines = recurring_lines(
+    ahead = recurring_lines(
         subscription.items,
         subscription.period,
         full=full_period(subscription, subscription.cycle),
@@ -258,9 +275,9 @@ def _cycle_invoice(
     return open_invoice(
         subscription,
         account,
-        lines,
+        served + ahead,
         cause=cycle_cause(subscription.period.start),
-        period=subscription.period,
+        period=subscription.period if ahead else served[0].period,
         occasion=occasion,
         activates=activates,
     )

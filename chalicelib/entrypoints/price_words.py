@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.domain.catalog import Price
+from chalicelib.domain.catalog import Price, Timing
 from chalicelib.domain.money import parse_unit_amount
 from chalicelib.domain.pricing import PricingModel, Tier
 from chalicelib.entrypoints.formatting import format_amount, format_number
@@ -54,6 +54,8 @@ def notes(price: Price, language: str) -> list[str]:
     said = [text for holds, text in found if holds]
     if price.minimum is not None:
         said.append(f"at least {format_amount(price.minimum, price.currency, language, short=True)}")
+    if price.timing is Timing.IN_ARREARS:
+        said.append(f"paid at the end of each {price.interval}")
     return said
 
 

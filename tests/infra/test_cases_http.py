@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from tests.cases import expected, given
 from tests.infra.billing_api import Billing, billing_on
 
@@ -158,6 +160,150 @@ def test_cur_01_yen_have_no_decimals():
             found.append(invoice["total"])
     assert found == wanted["amounts"]
     assert sum(found) == wanted["sum"]
+
+
+ARREARS = {"timing": "in_arrears"}
+
+
+def advance_to(billing: Billing, instant: str) -> None:
+    billing.ok("POST", "/v1/clock/advance", {"to": instant})
+
+
+def periods(billing: Billing, customer: str) -> list[list[str]]:
+    """First days of the billed periods and of what follows them, oldest first."""
+    found = reversed(billing.invoices(customer))
+    return [[invoice["period"]["start"][:10], invoice["period"]["end"][:10]] for invoice in found]
+
+
+def test_anc_01_in_arrears_from_the_31st():
+    case, wanted = given("ANC-01"), expected("ANC-01")
+    with case_on("2024-01-31T01:00:00+00:00") as billing:
+        publish(billing, plan(price(amount=1000, **ARREARS)))
+        customer = billing.customer("pm_card_visa", time_zone=case["tz"])
+        sub = billing.subscribe(customer, "pro", billing=case["billing"])
+        assert (sub["status"], sub["latest_invoice"], billing.invoices(customer)) == ("active", None, [])
+        for day in ("2024-02-29", "2024-03-31", "2024-04-30"):
+            advance_to(billing, f"{day}T02:00:00Z")
+        assert periods(billing, customer) == wanted["periods"]
+        assert len(billing.invoices(customer)) == wanted["invoices"]
+        assert {invoice["status"] for invoice in billing.invoices(customer)} == {"paid"}
+        explained(billing, customer)
+
+
+def test_anc_12_the_end_of_a_month_in_kolkata_is_billed_once():
+    wanted = expected("ANC-12")
+    with case_on("2023-01-31T18:30:00+00:00") as billing:
+        publish(billing, plan(price(amount=1000, **ARREARS)))
+        customer = billing.customer("pm_card_visa", time_zone="Asia/Kolkata")
+        billing.subscribe(customer, "pro", billing="calendar")
+        found = []
+        for run in (
+            "2023-02-28T18:00:00Z", "2023-02-28T19:00:00Z", "2023-03-01T00:00:00Z",
+            "2023-03-01T18:00:00Z", "2023-03-01T19:00:00Z", "2023-03-02T00:00:00Z",
+        ):  # fmt: skip
+            advance_to(billing, run)
+            found.append(len(billing.invoices(customer)))
+        assert found == wanted["invoices_after_each_run"]
+
+
+def test_can_09_what_was_served_is_billed_at_the_end():
+    case, wanted = given("CAN-09"), expected("CAN-09")
+    with case_on("2023-09-05T00:00:00+00:00") as billing:
+        publish(billing, plan(price(amount=case["plan"]["amount"], **ARREARS)))
+        customer = billing.customer("pm_card_visa", time_zone=case["tz"])
+        sub = billing.subscribe(customer, "pro")
+        advance_to(billing, case["ending_at"])
+        ended = billing.ok("POST", f"/v1/subscriptions/{sub['id']}/cancel", {"at": "now"})
+        assert ended["status"] == "canceled"
+        (invoice,) = billing.invoices(customer)
+        assert (invoice["cause"], invoice["total"], invoice["status"]) == (
+            "final",
+            wanted["final_invoice"],
+            "paid",
+        )
+        assert invoice["lines"][0]["numerator"] == wanted["days_billed"]
+        assert invoice["issued_at"][:10] == wanted["issuing_date"]
+        explained(billing, customer)
+        again = billing("POST", f"/v1/subscriptions/{sub['id']}/cancel", {"at": "now"})
+        assert again.status == 409
+        assert len(billing.invoices(customer)) == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "until", "key"),
+    [("calendar", "2023-03-01", "true_up"), ("anniversary", "2023-03-04", "anniversary_billing_instead")],
+)
+def test_min_01_a_commitment_in_arrears(how, until, key):
+    case, wanted = given("MIN-01"), expected("MIN-01")
+    with case_on(f"{case['start']}T00:00:00+00:00") as billing:
+        terms = price(amount=case["subscription"], minimum=str(case["commitment"]), **ARREARS)
+        publish(billing, plan(terms))
+        customer = billing.customer("pm_card_visa")
+        billing.subscribe(customer, "pro", billing=how)
+        advance_to(billing, f"{until}T01:00:00Z")
+        (invoice,) = billing.invoices(customer)
+        assert [line["amount"] for line in invoice["lines"] if line["kind"] == "true_up"] == [wanted[key]]
+        explained(billing, customer)
+
+
+class TestInArrears:
+    def test_beside_what_is_paid_in_advance(self):
+        """One invoice: the period that is over of the one, the period that begins of the other."""
+        with case_on() as billing:
+            extra = {"id": "help", "name": "Help", "prices": [price(amount=500, **ARREARS)]}
+            publish(billing, plan(price(amount=2000)), add_ons=[extra])
+            customer = billing.customer("pm_card_visa")
+            sub = billing.subscribe(customer, "pro", add_ons=[{"id": "help"}])
+            (first,) = billing.invoices(customer)
+            assert amounts(first) == [2000]
+            billing.advance("P1M")
+            second = billing.invoices(customer)[0]
+            assert [(line["amount"], line["period"]["start"][:10]) for line in second["lines"]] == [
+                (500, "2027-03-01"),
+                (2000, "2027-04-01"),
+            ]
+            billing.ok("POST", f"/v1/subscriptions/{sub['id']}/cancel", {"at": "period_end"})
+            billing.advance("P1M")
+            final = billing.invoices(customer)[0]
+            assert (final["cause"], amounts(final), final["status"]) == ("final", [500], "paid")
+            assert [line["period"]["start"][:10] for line in final["lines"]] == ["2027-04-01"]
+            explained(billing, customer)
+            billing.advance("P2M")
+            assert len(billing.invoices(customer)) == 3
+
+    def test_on_a_hosted_page_the_card_is_saved_and_nothing_paid(self):
+        with case_on() as billing:
+            publish(billing, plan(price(amount=1000, **ARREARS)))
+            home = billing.api.services.public_url
+            body = {"plan": "pro", "success_url": f"{home}/ok", "cancel_url": f"{home}/no"}
+            customer = billing.customer()
+            session = billing.ok("POST", "/v1/checkout_sessions", {"customer": customer, **body})
+            assert session["mode"] == "setup"
+            billing.gateway.pay_checkout("cs_mem_1")
+            env = billing.api.sandbox.environment.id
+            billing("GET", "/checkout/return", key="", query={"env": env, "session": session["id"]})
+            sub = billing.ok("GET", f"/v1/subscriptions/{session['subscription']}")
+            assert (sub["status"], billing.invoices(customer)) == ("active", [])
+            billing.advance("P1M")
+            (invoice,) = billing.invoices(customer)
+            assert (invoice["total"], invoice["status"]) == (1000, "paid")
+
+    def test_what_is_ordered_says_when_it_is_paid(self):
+        with case_on() as billing:
+            publish(billing, plan(price(amount=1000, **ARREARS)))
+            (offered,) = billing.ok("GET", "/v1/plans")["plans"][0]["prices"]
+            assert (offered["timing"], offered["notes"]) == ("in_arrears", ["paid at the end of each month"])
+
+    def test_a_decline_is_dunned_as_any_other(self):
+        with case_on() as billing:
+            publish(billing, plan(price(amount=1000, **ARREARS)))
+            customer = billing.customer("pm_card_visa")
+            sub = billing.subscribe(customer, "pro")
+            for method in list(billing.gateway.methods):
+                billing.gateway.behave(method, "generic_decline")
+            billing.advance("P1M")
+            shown = billing.ok("GET", f"/v1/subscriptions/{sub['id']}")
+            assert (shown["status"], len(shown["dunning"]["invoices"])) == ("past_due", 1)
 
 
 class TestOtherModels:

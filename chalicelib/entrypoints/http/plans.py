@@ -148,6 +148,7 @@ def _product(offer: Offer[P], labels: Mapping[str, str], language: str) -> dict[
                 billing_unit=price.rate.billing_unit,
                 included=price.rate.included,
                 minimum=price.minimum,
+                timing=price.timing,
                 formatted=headline(price, language),
                 notes=notes(price, language),
             )

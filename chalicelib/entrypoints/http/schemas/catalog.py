@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chalicelib.domain.calendar import IntervalUnit
-from chalicelib.domain.catalog import SoldBy, TrialEnd
+from chalicelib.domain.catalog import SoldBy, Timing, TrialEnd
 from chalicelib.domain.catalog_difference import ChangedObject, ChangeKind
 from chalicelib.domain.dunning_policy import EndState, HardDecline, StageMail
 from chalicelib.domain.meter import Aggregation
@@ -68,6 +68,9 @@ class PriceSchema(Schema):
     included: int = Field(default=0, description="Units that cost nothing; they come off first.")
     minimum: UnitAmount | None = Field(
         default=None, description="A commitment for a full period: a second line bills what is missing to it."
+    )
+    timing: Timing = Field(
+        default=Timing.IN_ADVANCE, description="`in_arrears`: each period is billed once it is over."
     )
     meter: Name | None = None
 
@@ -256,6 +259,7 @@ class OfferedPriceView(View):
     billing_unit: int
     included: int
     minimum: UnitAmount | None
+    timing: Timing
     formatted: str = Field(
         description="For people, with all digits; of tiers the least.", examples=["€19.00", "from €8.00"]
     )
