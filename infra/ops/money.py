@@ -124,15 +124,14 @@ class Receipts:
         self._compared = 0
 
     def see(self, chart: Chart) -> Iterator[Finding]:
-        by_hand = {payment.id for payment in chart.of(Payment)}
-        for payment in chart.of(Payment):
-            if payment.charge is not None and payment.reference is not None:  # it came when nothing was due
-                self._ours[payment.reference] = (payment.id, payment)
+        own = chart.of(Payment)
+        self._ours |= {each.reference: (each.id, each) for each in own if each.charge and each.reference}
+        recorded = {payment.id for payment in own}
         for invoice in chart.of(Invoice):
             self._invoices.add(invoice.id)
             begun = {attempt.reference: attempt.written_at for attempt in invoice.attempts}
             for payment in invoice.payments:
-                if payment.reference is None or payment.id in by_hand:
+                if payment.reference is None or payment.id in recorded:
                     continue
                 self._ours[payment.reference] = (invoice.id, payment)
                 if payment.reference in begun and begun[payment.reference] >= self._patient.since:
@@ -147,11 +146,14 @@ class Receipts:
             if received.env == self._patient.env:
                 self._compared += 1
                 missing.discard(received.reference)
-                yield from self._compared_with(received)
+                text = self._difference(received)
+                if text:
+                    what = "look at it in Stripe's dashboard; the hourly reconciler reads it again"
+                    yield Finding(text=text, what_to_do=what)
         for reference in sorted(missing):
             id_, payment = self._ours[reference]
-            noted = f"{id_} notes {payment.amount} {payment.currency} as {reference}"
-            text = f"{noted}, which the processor has not received"
+            noted = f"{payment.amount} {payment.currency} as {reference}"
+            text = f"{id_} notes {noted}, which the processor has not received"
             yield Finding(text=text, what_to_do="look the payment up in Stripe's dashboard")
 
     def said(self) -> str:
@@ -160,28 +162,23 @@ class Receipts:
         days = (self._patient.machine_now - self._patient.since).days
         return f"{self._compared} payments of {days} days are the processor's, to the cent"
 
-    def _compared_with(self, received: Received) -> Iterator[Finding]:
+    def _difference(self, received: Received) -> str | None:
+        """A refund that is on its way counts there from its first day."""
         theirs = f"{received.reference} ({received.amount} {received.currency})"
-        dashboard = "look at it in Stripe's dashboard; the hourly reconciler reads it again"
-        ours = self._ours.get(received.reference)
-        if ours is None and received.invoice_id is not None and received.invoice_id in self._invoices:
-            if received.refunded < received.amount:  # money that came too late went back, and is no payment
-                yield Finding(text=f"{received.invoice_id} does not note {theirs}", what_to_do=dashboard)
-        elif ours is None:
-            if received.refunded < received.amount:
-                yield Finding(text=f"{theirs} was received for nothing that is here", what_to_do=dashboard)
-        elif ours is not None and not _agrees(ours[1], received):
-            id_, payment = ours
-            text = f"{id_} notes {payment.amount} less {payment.refunded} {payment.currency}, the processor "
-            text += f"{received.amount} less {received.refunded} {received.currency} as {received.reference}"
-            yield Finding(text=text, what_to_do=dashboard)
-
-
-def _agrees(payment: Payment, received: Received) -> bool:
-    """What is on its way back the processor may or may not count as refunded."""
-    if (payment.currency, payment.amount) != (received.currency, received.amount):
-        return False
-    return payment.refunded <= received.refunded <= payment.refunded + payment.refunding
+        id_, ours = self._ours.get(received.reference, (None, None))
+        if ours is None:
+            if received.refunded >= received.amount:  # money that came too late went back
+                return None
+            if received.invoice_id in self._invoices:
+                return f"{received.invoice_id} does not note {theirs}"
+            return f"{theirs} was received for nothing that is here"
+        same = (received.currency, received.amount) == (ours.currency, ours.amount)
+        if same and ours.refunded <= received.refunded <= ours.refunded + ours.refunding:
+            return None
+        return (
+            f"{id_} notes {ours.amount} less {ours.refunded} {ours.currency}, the processor {received.amount} "
+            f"less {received.refunded} {received.currency} as {received.reference}"
+        )
 
 
 def _twice(invoices: list[Invoice]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
 from chalicelib.domain.environment import shard_count
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus
+from chalicelib.domain.refund import Refund, RefundStatus
 from chalicelib.domain.schedule import DueKind, next_due
 from infra.ops.chart import Chart, Finding, Patient, scheduled
 from infra.ops.repairs import enqueue, rewrite, wake
@@ -22,6 +23,9 @@ NO_OUTCOME = timedelta(hours=1)
 PROCESSING = timedelta(days=14)
 """A bank debit takes days."""
 _AT_THE_PROCESSOR = (AttemptStatus.IN_FLIGHT, AttemptStatus.PROCESSING)
+LOOKED_UP = (
+    "it is looked up again by itself; in Stripe's dashboard search metadata['invoice'] for its invoice"
+)
 EVER = timedelta(days=36_500)
 MOST = 5_000_000
 
@@ -85,7 +89,7 @@ class Schedule:
 
 
 class Stuck:
-    """No attempt, page or clock advance that nobody will look after."""
+    """No attempt, refund, page or clock advance that nobody will look after."""
 
     name = "stuck"
 
@@ -96,6 +100,12 @@ class Stuck:
     def see(self, chart: Chart) -> Iterator[Finding]:
         for invoice in chart.of(Invoice):
             yield from self._attempt(invoice)
+        for refund in chart.of(Refund):
+            if refund.status is RefundStatus.IN_FLIGHT:
+                self._open += 1
+                if self._patient.machine_now - refund.written_at > NO_OUTCOME:
+                    text = f"{refund.id} of {refund.payment_id} has no outcome since {refund.written_at.isoformat()}"
+                    yield Finding(text=text, what_to_do=LOOKED_UP)
         for session in chart.of(CheckoutSession):
             if session.status is CheckoutStatus.OPEN:
                 self._open += 1
@@ -115,7 +125,7 @@ class Stuck:
                 )
 
     def said(self) -> str:
-        return f"{self._open} attempts and pages are open, none for too long"
+        return f"{self._open} attempts, refunds and pages are open, none for too long"
 
     def _attempt(self, invoice: Invoice) -> Iterator[Finding]:
         """An invoice that is void waits for nothing: money that still comes for it goes back by itself."""
@@ -132,10 +142,7 @@ class Stuck:
             return
         text = f"{invoice.id} attempt {attempt.number} has no outcome since {attempt.written_at.isoformat()}"
         if invoice.collect_at is not None or invoice.checkout_id is not None:
-            what = (
-                "it is looked up again by itself; in Stripe's dashboard search metadata['invoice'] for its id"
-            )
-            yield Finding(text=text, what_to_do=what)
+            yield Finding(text=text, what_to_do=LOOKED_UP)
             return
         key = key_of(self._patient.env, invoice)
         row = DueRow(self._patient.env, self._patient.now, DueKind.COLLECT, key.pk, key.sk)

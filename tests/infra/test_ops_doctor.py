@@ -14,10 +14,12 @@ from chalicelib.application.clock import start_advance
 from chalicelib.application.feed import read_events
 from chalicelib.application.records import LAYOUTS, key_of
 from chalicelib.application.refunds import refund_payment
+from chalicelib.domain import ids
 from chalicelib.domain.customer import Claim, Customer
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.payment import AttemptStatus
+from chalicelib.domain.refund import Refund
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Subscription
 from infra.ops.chart import Patient, scheduled
@@ -250,6 +252,33 @@ def test_refunds_pending_failed_and_of_late_money_are_no_finding(ward: Ward) -> 
     assert world.account(late.customer_id).credits
     ward.jobs.project()
     assert ward.findings() == {}
+
+
+def test_a_refund_on_its_way_is_none_that_differs(ward: Ward) -> None:
+    """The processor counts it from its first day, we from its last."""
+    charge = ward.world.parts.gateway.charges()[0]
+    charge.refunded = 57
+    ((check, (text,)),) = ward.findings().items()
+    assert check == "processor"
+    assert text.endswith(f"the processor {charge.amount} less 57 {charge.currency} as {charge.reference}")
+    invoice = next(
+        each for each in ward.world.parts.store.records(Invoice) if each.id == charge.request.invoice_id
+    )
+    ward.world.edit(invoice, payments=(replace(invoice.payments[0], refunding=57),))
+    assert ward.findings() == {}
+
+
+def test_a_refund_without_an_answer(ward: Ward) -> None:
+    invoice, written = ward.invoice(), ward.world.machine - timedelta(hours=3)
+    refund = Refund(
+        id=ids.child_id("ref", invoice.customer_id, "r1"), customer_id=invoice.customer_id,
+        payment_id=invoice.payments[0].id, amount=1, currency=invoice.currency, at=ward.world.now,
+        written_at=written, look_at=ward.world.now + timedelta(hours=1),
+    )  # fmt: skip
+    ward.world.parts.store.commit(ward.world.env, refund)
+    (text,) = ward.findings()["stuck"]
+    assert text == f"{refund.id} of {refund.payment_id} has no outcome since {written.isoformat()}"
+    assert ward.repair() == []
 
 
 def test_an_invoice_that_says_more_than_its_payments(ward: Ward) -> None:
