@@ -25,6 +25,7 @@ NUMBERS = {
     "lost_card": "4000000000009987",
     "expired_card": "4000000000000069",
     "authentication_required": "4000002760003184",
+    "asks_once": "4000002500003155",
 }
 REFUND_CARDS = {"refund_pending": "pm_card_pendingRefund", "refund_fails": "pm_card_refundFail"}
 _run = f"{os.getpid()}{int(datetime.now(UTC).timestamp())}"
@@ -104,7 +105,7 @@ class MemoryWorld:
 
 
 class StandinWorld:
-    can = frozenset({"cards", "faults", "debits", "pages", "keys", "refunds"})
+    can = frozenset({"cards", "faults", "debits", "pages", "keys", "refunds", "banks"})
     _faults = {"lost_after_charge": "lose_response", "lost_before_charge": "drop_before"}
 
     def __init__(self) -> None:

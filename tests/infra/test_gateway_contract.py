@@ -204,6 +204,19 @@ def test_what_the_customer_confirms_is_paid_once(world: World, customer: str) ->
     assert world.charged("USD") - before == 1900
 
 
+def test_a_bank_that_was_told_of_later_payments_does_not_ask_again(world: World, customer: str) -> None:
+    need(world, "banks")
+    card = world.card(customer, "asks_once")
+    request = charge_request(customer, card)
+    asked = world.gateway.charge(request)
+    assert asked.outcome is Outcome.REQUIRES_ACTION
+    assert asked.reference
+    confirmed = with_attempt(request, reference=asked.reference, tries=1)
+    world.gateway.confirm_charge(confirmed, return_url=RETURN)
+    world.authenticate(asked.reference, passed=True)
+    assert world.gateway.charge(charge_request(customer, card)).outcome is Outcome.SUCCEEDED
+
+
 def test_a_card_that_is_gone_cannot_be_confirmed(world: World, customer: str) -> None:
     need(world, "cards")
     request = waiting_for(world, customer)

@@ -12,6 +12,7 @@ from chalicelib.adapters.stripe.currencies import to_stripe
 from chalicelib.adapters.stripe.params import (
     charge_params,
     checkout_params,
+    confirm_params,
     customer_params,
     fingerprint,
     refund_params,
@@ -122,6 +123,21 @@ def test_a_charge_says_the_same_every_time() -> None:
     assert (params["confirm"], params["off_session"]) == (True, True)
     later = replace(attempt, tries=4, not_before=NOW, reference="pi_1")
     assert charge_params(replace(request, attempt=later), "https://billing.example/") == params
+
+
+def test_a_confirmation_names_the_card_again_and_where_the_customer_comes_back() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    attempt = Attempt(
+        number=1, key="k", amount=1, at=now, written_at=now, processor_customer="cus_S", method="pm_1"
+    )
+    request = ChargeRequest(
+        env="live", customer_id="c", subscription_id="s", invoice_id="i", currency="USD",
+        description="d", attempt=attempt,
+    )  # fmt: skip
+    sent = confirm_params(request, "https://billing.example/back")
+    assert (sent["payment_method"], sent["return_url"]) == ("pm_1", "https://billing.example/back")
+    assert sent["setup_future_usage"] == "off_session"
+    assert "off_session" not in sent
 
 
 def test_a_refund_carries_our_ids() -> None:

@@ -70,10 +70,13 @@ def charge_params(request: ChargeRequest, return_url: str) -> PaymentIntentCreat
 
 
 def confirm_params(request: ChargeRequest, return_url: str) -> PaymentIntentConfirmParams:
-    """Once more with the same card, the customer being there: the refusal had taken it off the intent."""
+    """Once more with the same card, the customer being there: the refusal had taken it off the intent. Their bank is
+    told that more payments follow without them, so that it need not ask each time.
+    """
     return {
         "payment_method": request.attempt.method,
         "return_url": return_url,
+        "setup_future_usage": "off_session",
         "expand": ["latest_charge"],
     }
 
