@@ -18,7 +18,7 @@ from typing import Final
 
 from chalicelib.domain.customer import Account, CardTry, PaymentMethod
 from chalicelib.domain.invoice import Invoice
-from chalicelib.domain.payment import AttemptStatus, Decline, DeclineKind
+from chalicelib.domain.payment import Attempt, AttemptStatus, Decline, DeclineKind
 
 WINDOW: Final = timedelta(days=30)
 LIMIT_REACHED: Final = Decline(
@@ -26,7 +26,6 @@ LIMIT_REACHED: Final = Decline(
     code="card_attempt_limit",
     message="This card was declined too often. Please use another one.",
 )
-_NO_SETBACK = (AttemptStatus.SUCCEEDED, AttemptStatus.CANCELED)
 
 
 def admitted(invoice: Invoice, account: Account, limit: int, now: datetime) -> tuple[Invoice, Account]:
@@ -67,4 +66,10 @@ def _went_well(tried: CardTry, invoices: Mapping[str, Invoice]) -> bool:
     invoice = invoices.get(tried.invoice)
     if invoice is None:
         return False
-    return any(each.number == tried.attempt and each.status in _NO_SETBACK for each in invoice.attempts)
+    return any(each.number == tried.attempt and _is_no_setback(each) for each in invoice.attempts)
+
+
+def _is_no_setback(attempt: Attempt) -> bool:
+    """It was paid, or never reached the processor. One that waited for its customer in vain was refused by the bank."""
+    never_sent = attempt.status is AttemptStatus.CANCELED and attempt.reference is None
+    return attempt.status is AttemptStatus.SUCCEEDED or never_sent

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.adapters.memory.store import MemoryStore
 from chalicelib.application import collection, dunning, invoices, payment_methods, renewals
 from chalicelib.application.ports import ChargeRequest
-from chalicelib.domain.card_limit import WINDOW
+from chalicelib.domain.card_limit import WINDOW, without_successes
 from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import ConflictError, PaymentDeclinedError
 from chalicelib.domain.payment import AttemptStatus, ChargeResult
@@ -173,6 +174,23 @@ def test_payments_that_go_through_use_nothing_up() -> None:
     shop.behave("insufficient_funds")
     shop.world.advance(to="2026-10-06T12:00:00+00:00")
     assert shop.failed_in_a_window() == 2
+
+
+def test_a_payment_that_nobody_confirmed_counts_and_one_that_never_left_does_not() -> None:
+    shop = Shop(DunningPolicy(attempts_per_card=1))
+    shop.behave("authentication_required")
+    shop.world.advance(to="2026-04-05T12:00:00+00:00")
+    (waiting,) = shop.world.invoices(shop.customer)[-1].attempts
+    assert waiting.awaits_customer
+    shop.behave("ok")
+    dunning.retry_now(shop.world.ctx(), shop.subs[0].id)  # cancels it first
+    invoice = shop.world.invoices(shop.customer)[-1]
+    assert [attempt.status for attempt in invoice.attempts] == ["canceled", "declined"]
+    assert codes(shop, shop.subs[0])[-1] == "card_attempt_limit"
+    account = shop.world.account(shop.customer)
+    lost = replace(invoice, attempts=(replace(invoice.attempts[0], reference=None),))
+    assert without_successes(account, {invoice.id: invoice}, shop.world.now).tries == account.tries[-1:]
+    assert without_successes(account, {invoice.id: lost}, shop.world.now).tries == ()
 
 
 def test_an_attempt_over_the_limit_stays_so_when_it_is_delivered_again() -> None:

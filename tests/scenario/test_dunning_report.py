@@ -168,6 +168,19 @@ def test_a_sent_invoice_and_a_first_payment_are_no_cases(story: Story) -> None:
     assert story.days() == []
 
 
+def test_a_payment_that_wants_its_customer_is_behind_from_the_start(story: Story) -> None:
+    confirmed, forgotten = (story.subscribed("authentication_required") for _ in range(2))
+    story.to("2026-04-05T12:00:00+00:00")
+    cell = ("USD", "default", "authentication_required")
+    assert story.cells() == {cell: Tally(opened=2, opened_amount=3800)}
+    story.behave(confirmed.customer_id, "ok")
+    dunning.retry_now(story.world.ctx(), confirmed.id)
+    story.to("2026-05-05T11:00:00+00:00")
+    tally = story.cells()[cell]
+    assert (tally.recovered, tally.lost, tally.undecided) == (1, 1, 0)
+    assert forgotten
+
+
 def test_writing_off_by_hand_is_lost_and_cancelling_leaves_it_open(story: Story) -> None:
     by_hand, canceled = story.subscribed("insufficient_funds"), story.subscribed("insufficient_funds")
     story.to("2026-04-05T12:00:00+00:00")
