@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -10,7 +12,9 @@ import pytest
 
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application.limits import Limits, Rate
+from chalicelib.domain.errors import PaymentDeclinedError, RateLimitedError
 from tests.infra.billing_api import billing_on
+from tests.infra.test_http_auth import REAL
 
 NEW = {
     "customer_email": "grace@example.com",
@@ -293,3 +297,13 @@ def test_what_a_publishable_key_writes_is_limited_by_key(shop):
     signup = shop.billing.ok("GET", "/v1/signup_sessions")["data"][0]["id"]
     answer = shop.at_once("GET", f"/v1/signup_sessions/{signup}", key=shop.pub)
     assert answer.status == 200, "reading is never held up"
+
+
+PAYING = [each for each in REAL if PaymentDeclinedError in each.errors]
+
+
+@pytest.mark.parametrize("endpoint", PAYING, ids=lambda each: each.route)
+def test_every_route_that_may_be_declined_is_limited(endpoint):
+    """A new one too: it runs in `payment` or `attempt`, and says so in its description."""
+    assert RateLimitedError in endpoint.errors
+    assert re.search(r"with (payment|attempt)\(", inspect.getsource(endpoint.handler))
