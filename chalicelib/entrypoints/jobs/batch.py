@@ -46,13 +46,11 @@ def each_message(
     failed: list[str] = []
     lanes: dict[str, list[_Received[T]]] = defaultdict(list)
     for record in event["Records"]:
-        id_, correlation = record["messageId"], _correlation(record)
-        try:
-            message = composition.read_message(type_, record["body"])
-            lanes[lane(message)].append(_Received(id_, correlation, message, about(message)))
-        except Exception as error:
-            log_error("message not understood", error, message_id=id_, correlation_id=correlation)
-            failed.append(id_)
+        received = _read(record, type_, about)
+        if received is None:
+            failed.append(record["messageId"])
+        else:
+            lanes[lane(received.message)].append(received)
 
     def run(received: list[_Received[T]]) -> list[str]:
         return [each.id for each in received if not _done(each, work, left_alone)]
@@ -72,6 +70,19 @@ class _Received(Generic[T]):
     correlation: str | None
     message: T
     about: Mapping[str, Any]
+
+
+def _read(
+    record: Mapping[str, Any], type_: type[T], about: Callable[[T], Mapping[str, Any]]
+) -> _Received[T] | None:
+    """None, logged, for what cannot be read."""
+    id_, correlation = record["messageId"], _correlation(record)
+    try:
+        message = composition.read_message(type_, record["body"])
+        return _Received(id_, correlation, message, about(message))
+    except Exception as error:
+        log_error("message not understood", error, message_id=id_, correlation_id=correlation)
+        return None
 
 
 def _correlation(record: Mapping[str, Any]) -> str | None:
