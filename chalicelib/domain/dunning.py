@@ -223,7 +223,12 @@ def _fallen_back(subscription: Subscription, free: Item) -> Verdict:
         cancellation=None,
         dunning=None,
     )
-    data = {"reason": FAILED, "from_plan": subscription.plan.product, "plan": free.product}
+    data = {
+        "reason": FAILED,
+        "from_plan": subscription.plan.product,
+        "plan": free.product,
+        "plan_name": free.name,
+    }
     facts = (Fact("subscription.fell_back", subscription.id, data),)
     return Verdict(subscription=fallen, facts=facts, gives_up=True)
 

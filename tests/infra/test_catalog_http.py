@@ -53,6 +53,23 @@ def test_a_published_catalog_is_current_and_keeps_its_versions(api, document):
     assert api("GET", "/v1/catalog", headers={"If-None-Match": '"2"'}).status == 304
 
 
+def test_letters_per_stage_and_policies_per_segment(api, document):
+    document["dunning"] = {"mails": ["reminder", "none", "urgent", "final"], "attempts_per_card": 10}
+    document["dunning_by_segment"] = {"vip": {"days": [0, 30], "mails": ["none"], "end": "unpaid"}}
+    assert publish(api, document).status == 200
+    read = api("GET", "/v1/catalog").json
+    assert read["dunning"]["mails"] == ["reminder", "none", "urgent", "final"]
+    assert (read["dunning"]["attempts_per_card"], read["dunning"]["end_mail"]) == (10, True)
+    assert read["dunning_by_segment"]["vip"]["end"] == "unpaid"
+    document["dunning"]["mails"] = ["urgent"]
+    document["dunning_by_segment"]["vip"]["grace_mail"] = True
+    answer = publish(api, document, 1)
+    fields = [error["field"] for error in answer.json["errors"]]
+    assert fields == ["dunning.mails", "dunning_by_segment.vip.grace_mail"]
+    document["dunning"]["mails"] = ["loud"]
+    assert publish(api, document, 1).json["field"] == "dunning.mails[0]"
+
+
 def test_what_is_read_can_be_sent_back(api, document):
     publish(api, document)
     read = api("GET", "/v1/catalog").json
