@@ -255,7 +255,11 @@ def test_a_dunning_run_waits_and_then_makes_up_with_one_try() -> None:
     world.facts()
     world.advance(days=8, expect=[])
     assert len(world.invoices(sub)[1].attempts) == tries
-    assert world.reload(sub).status == "past_due"
+    waiting = world.reload(sub)
+    assert waiting.status == "past_due"
+    assert waiting.dunning is not None
+    assert waiting.dunning.next_at is not None
+    assert waiting.dunning.next_at > world.now  # its row does not come back with every tick
     world.parts.gateway.dispute_closes(dispute, won=True)
     tell(world)
     world.advance(minutes=5)
