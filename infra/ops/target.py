@@ -70,21 +70,9 @@ def local(state: Path) -> Target:
 def deployed(stage: str, session: Any = None) -> Target:
     """A deployed stage, by its stack, with the operator's own AWS credentials and region."""
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
 
     session = session or boto3.Session()
-    try:
-        stack = session.client("cloudformation")
-        (described,) = stack.describe_stacks(StackName=stack_name(stage))["Stacks"]
-        names = {
-            each["LogicalResourceId"]: each.get("PhysicalResourceId", "")
-            for page in stack.get_paginator("list_stack_resources").paginate(StackName=stack_name(stage))
-            for each in page["StackResourceSummaries"]
-        }
-        sqs = session.client("sqs")
-    except (BotoCoreError, ClientError) as error:
-        raise NoTargetError(f"stage {stage} cannot be read: {error}") from None
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
+    names, outputs = _stack(session, stage)
     settings = Settings(
         stage=stage,
         parameter_prefix=f"/perennial/{stage}",
@@ -95,9 +83,29 @@ def deployed(stage: str, session: Any = None) -> Target:
         name=f"stage {stage}",
         again=f"STAGE={stage}",
         services=Services(settings=settings),
-        sqs=sqs,
+        sqs=session.client("sqs"),
         queues={name: names[name] for name in of_type(load_resources(), "AWS::SQS::Queue")},
     )
+
+
+def _stack(session: Any, stage: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What CloudFormation called the stage's resources, by logical id, and the stack's outputs."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client_ = session.client("cloudformation")
+        (described,) = client_.describe_stacks(StackName=stack_name(stage))["Stacks"]
+        names = {
+            each["LogicalResourceId"]: each.get("PhysicalResourceId", "")
+            for page in client_.get_paginator("list_stack_resources").paginate(StackName=stack_name(stage))
+            for each in page["StackResourceSummaries"]
+        }
+    except (BotoCoreError, ClientError) as error:
+        raise NoTargetError(f"stage {stage} cannot be read: {error}") from None
+    missing = [name for name in of_type(load_resources(), "AWS::SQS::Queue") if name not in names]
+    if missing:
+        raise NoTargetError(f"stage {stage} is older than this checkout: it has no {', '.join(missing)}")
+    return names, {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
 
 
 def _named(names: Mapping[str, str]) -> dict[str, Any]:
