@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
+from math import ceil
 
 from chalicelib.domain.calendar import Interval, Period, period_at
 from chalicelib.domain.catalog import Price
@@ -198,7 +200,7 @@ def _marks(meter: Meter, quota: int | None) -> Iterator[tuple[str, str, dict[str
     """(name, type of fact, its data, quantity) of every alert."""
     if quota:
         for percent in QUOTA_ALERTS:
-            least = -(-quota * percent // 100)
+            least = ceil(Fraction(quota * percent, 100))
             yield f"quota_{percent}", "usage.quota_reached", {"percent": percent, "quota": quota}, least
     for units in meter.alerts:
         yield f"units_{units}", "usage.threshold_reached", {"threshold": units}, units

@@ -15,6 +15,7 @@ HANDLERS = {
     "WorkDue": "chalicelib.entrypoints.jobs.due.work_due",
     "ApplyNotices": "chalicelib.entrypoints.jobs.notices.apply_notices",
     "ProjectJournal": "chalicelib.entrypoints.jobs.projector.project_journal",
+    "FoldUsage": "chalicelib.entrypoints.jobs.usage.fold_usage",
     "SendMail": "chalicelib.entrypoints.jobs.mailer.send_mail",
     "AdvanceClock": "chalicelib.entrypoints.jobs.advance.advance_clock",
     "Reconcile": "chalicelib.entrypoints.jobs.reconciler.reconcile",

@@ -23,7 +23,7 @@ print(json.dumps([heavy for heavy in sys.argv[2:] if heavy in sys.modules]))
 
 def test_every_job_is_registered():
     assert set(HANDLERS) == {
-        "tick", "work_due", "apply_notices", "send_mail", "advance_clock", "project_journal", "reconcile",
+        "tick", "work_due", "apply_notices", "send_mail", "advance_clock", "project_journal", "fold_usage", "reconcile",
     }  # fmt: skip
 
 
