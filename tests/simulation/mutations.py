@@ -12,14 +12,38 @@ from typing import Any
 from unittest.mock import patch
 
 from chalicelib.adapters.memory.store import MemoryStore
-from chalicelib.application import checkout, collection, feed, mail, notices, reconcile
+from chalicelib.application import (
+    checkout,
+    collection,
+    feed,
+    mail,
+    notices,
+    payment_notices,
+    reconcile,
+    refunds,
+    trials,
+)
 from chalicelib.application.ops import Document
 from chalicelib.application.records import account_key
-from chalicelib.domain import billing, calendar, dunning, lifecycle, payment, renewal
+from chalicelib.domain import (
+    billing,
+    calendar,
+    card_limit,
+    disputing,
+    dunning,
+    dunning_policy,
+    erasure,
+    holding,
+    lifecycle,
+    payment,
+    renewal,
+)
 from chalicelib.domain import collection as collection_rules
 from chalicelib.domain.calendar import Period
+from chalicelib.domain.customer import Claim
 from chalicelib.domain.invoice import InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus, ChargeResult, Outcome
+from chalicelib.domain.refund import Refund, RefundStatus
 
 Mutation = Callable[[], Any]
 MUTATIONS: dict[str, Mutation] = {}
@@ -34,7 +58,7 @@ def _mutation(plant: Callable[[], Iterator[None]]) -> Mutation:
 def charge_without_claim() -> Iterator[None]:
     """The attempt is not written down before the processor is asked."""
 
-    def begin_and_collect(ctx: Any, invoice_id: str) -> Any:
+    def begin_and_collect(ctx: Any, invoice_id: str, *, automatic: bool = False) -> Any:
         invoice, subscription = collection.load(ctx, invoice_id)
         account = ctx.store.get(account_key(ctx.env, invoice.customer_id))
         begun = collection_rules.begin_attempt(invoice, account, collection.instants(ctx))
@@ -225,4 +249,114 @@ def conflicts_escape() -> Iterator[None]:
         return decide()
 
     with patch.object(collection, "deciding", deciding), patch.object(checkout, "deciding", deciding):
+        yield
+
+
+@_mutation
+def refund_not_written_down() -> Iterator[None]:
+    """Money is given back before anything on record says that it will be."""
+    real = refunds.stored
+
+    def stored(ctx: Any, decision: Any) -> Any:
+        (refund,) = (each for each in decision.also if isinstance(each, Refund))
+        return refund if refund.status is RefundStatus.IN_FLIGHT else real(ctx, decision)
+
+    with patch.object(refunds, "stored", stored):
+        yield
+
+
+@_mutation
+def refund_key_with_a_timestamp() -> Iterator[None]:
+    """Every repetition of a refund has a key of its own."""
+    real = refunds._request
+
+    def request(ctx: Any, refund: Any) -> Any:
+        asked = real(ctx, refund)
+        return replace(asked, key=f"{asked.key}:{ctx.machine_now.timestamp()}")
+
+    with patch.object(refunds, "_request", request):
+        yield
+
+
+@_mutation
+def late_money_is_kept() -> Iterator[None]:
+    """What comes for an invoice that is void stays."""
+
+    def return_late(*args: Any) -> None:
+        return None
+
+    with (
+        patch.object(collection, "return_late", return_late),
+        patch.object(checkout, "return_late", return_late),
+        patch.object(payment_notices, "return_late", return_late),
+    ):
+        yield
+
+
+@_mutation
+def renewal_ignores_disputes() -> Iterator[None]:
+    """The next period is charged while the customer disputes the last."""
+    with patch.object(holding, "begin_automatic", collection_rules.begin_attempt):
+        yield
+
+
+@_mutation
+def lost_dispute_stays_paid() -> Iterator[None]:
+    """Nobody takes the money that the bank took off the invoice."""
+    with patch.object(disputing, "_lost", lambda payment: 0):
+        yield
+
+
+@_mutation
+def second_payment_while_one_waits() -> Iterator[None]:
+    """A payment that waits for its customer is given up here and not at the processor."""
+
+    def stop_waiting(ctx: Any, invoice: Any, subscription: Any) -> Any:
+        attempt = invoice.attempt
+        if invoice.status is not InvoiceStatus.OPEN or attempt is None or not attempt.awaits_customer:
+            return invoice
+        gone = ChargeResult(
+            outcome=Outcome.DECLINED,
+            reference=attempt.reference,
+            decline=payment.Decline(kind=payment.DeclineKind.HARD, code=payment.CANCELED),
+        )
+        return collection.settle(ctx, invoice, subscription, gone)
+
+    with patch.object(collection, "stop_waiting", stop_waiting):
+        yield
+
+
+@_mutation
+def cards_are_tried_without_end() -> Iterator[None]:
+    """Nobody counts how often a card is tried."""
+    with patch.object(card_limit, "tries_on", lambda *args: ()):
+        yield
+
+
+@_mutation
+def trial_claims_overlooked() -> Iterator[None]:
+    """A claim that appears between the look and the commit is taken for one's own."""
+
+    def claims_of(ctx: Any, account: Any, email: str, method: Any = None) -> Any:
+        return tuple(
+            Claim(kind=kind, value=value, owner=account.customer_id, at=ctx.now)
+            for kind, value, claim in trials._claims(ctx, account, email, method)
+            if claim is None
+        )
+
+    with patch.object(trials, "claims_of", claims_of):
+        yield
+
+
+@_mutation
+def letters_in_quiet_hours() -> Iterator[None]:
+    """No letter about arrears waits for the morning."""
+    with patch.object(dunning_policy.DunningPolicy, "awake", lambda self, instant, zone: instant):
+        yield
+
+
+@_mutation
+def erased_while_billed() -> Iterator[None]:
+    """Somebody is erased although a subscription of theirs runs."""
+    with patch.object(erasure, "refuse_while_billed", lambda *args: None):
         yield

@@ -73,21 +73,22 @@ class Drawing:
         self.pace = self.random.choice((0.4, 1.0, 1.0, 2.0))
 
     def add(self, kind: str, *, calm: bool = False, **args: Any) -> None:
-        faults = () if calm else self.faults()
+        faults = () if calm else self.faults(kind)
         repeats = self.random.choice((0, 0, 1, 1, 2)) if kind in CLIENTS else 0
         self.steps.append(Step(len(self.steps), kind, args, faults, repeats))
 
-    def faults(self) -> tuple[Fault, ...]:
+    def faults(self, of: str) -> tuple[Fault, ...]:
         found = []
         while self.random.random() < self.trouble and len(found) < 3:
             kind = self.random.choice(FAULTS)
             at = 1 + min(int(self.random.expovariate(0.35)), 25)
-            found.append(Fault(at, kind, self.actor() if kind in ("interfere", "cut_in") else None))
+            found.append(Fault(at, kind, self.actor(of) if kind in ("interfere", "cut_in") else None))
         return tuple(found)
 
-    def actor(self) -> Step:
-        """What somebody else does in the middle of a step."""
-        kind = self.random.choice(ACTORS)
+    def actor(self, of: str) -> Step:
+        """What somebody else does in the middle of a step: often what goes for the same thing."""
+        rivals = RIVALS.get(of, ACTORS) if self.random.random() < 0.5 else ACTORS
+        kind = self.random.choice(rivals)
         args = ACTIONS[kind](self) if kind in ACTIONS else {}
         return Step(1_000_000 + self.random.randrange(1_000_000), kind, args)
 
@@ -136,7 +137,7 @@ ACTIONS: dict[str, Any] = {
         **draw.buying(),
         "zone": draw.one(ZONES),
         "currency": draw.one(CURRENCIES),
-        "mailbox": draw.random.randrange(5),
+        "mailbox": draw.random.randrange(3),
     },
     "complete": lambda draw: {"which": draw.any_number()},
     "attach": lambda draw: {"who": draw.any_number(), "card": draw.card()},
@@ -180,7 +181,7 @@ ACTIONS: dict[str, Any] = {
     "decide": lambda draw: {"which": draw.any_number(), "won": draw.random.random() < 0.5},
 }
 WEIGHTS = {
-    "customer": 3, "subscribe": 9, "checkout": 6, "signup": 4, "complete": 3, "attach": 4, "behave": 7, "detach": 4,
+    "customer": 3, "subscribe": 9, "checkout": 6, "signup": 6, "complete": 5, "attach": 4, "behave": 7, "detach": 4,
     "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
     "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
     "network_update": 2, "extend_trial": 2, "end_trial": 2, "dispute": 3, "decide": 4,
@@ -200,13 +201,17 @@ ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo"
           "page_return", "page_expire", "page_pay", "reactivate", "detach", "network_update", "extend_trial",
           "end_trial", "write_off", "dispute", "decide", "refund", "dashboard_refund",
           "confirm", "authenticate", "erase")  # fmt: skip
+RIVALS = {
+    "subscribe": ("subscribe", "checkout"), "complete": ("complete", "complete", "page_return"),
+    "page_return": ("complete", "page_expire", "page_return"), "page_expire": ("page_pay",), "pay": ("page_pay", "pay"),
+    "refund": ("refund", "dashboard_refund", "dispute"), "erase": ("subscribe", "checkout"),
+    "confirm": ("authenticate", "pay", "record"),
+}  # fmt: skip
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
     "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
-    "behave": ("pay", "attach", "network_update"), "attach": ("detach",),
-    "dispute": ("decide", "refund"),
-    "refund": ("refund_ends", "refund"),
-    "confirm": ("authenticate", "confirm_return"),
+    "behave": ("pay", "attach", "network_update"), "attach": ("detach",), "dispute": ("decide", "refund"),
+    "refund": ("refund_ends", "refund"), "confirm": ("authenticate", "confirm_return"),
 }  # fmt: skip
 MOST_STEPS = 350
 WAITS = (0.02, 0.3, 2, 6, 12, 23, 25, 48, 72, 7 * 24, 7 * 24, 14 * 24, 24 * 24, 31 * 24, 31 * 24)
@@ -227,6 +232,8 @@ def draw(seed: int) -> Plan:
     months = random.randint(2, 9)
     elapsed = 0.0
     while elapsed < months * 30 * 24 and len(drawing.steps) < MOST_STEPS:
+        if random.random() < 0.04:
+            _rush(drawing)
         for _ in range(random.choice((0, 1, 1, 2))):
             (kind,) = random.choices(names, weights)
             drawing.add(kind, **ACTIONS[kind](drawing))
@@ -257,6 +264,38 @@ def _policy(random: Random) -> dict[str, Any]:
         **end,
         **quiet,
     }
+
+
+def _rush(drawing: Drawing) -> None:
+    """Two things that should not both come about, at once: what follows is more likely than by chance alone."""
+    if drawing.random.random() < 0.5:
+        _two_trials(drawing)
+    else:
+        _two_payments(drawing)
+
+
+def _two_trials(drawing: Drawing) -> None:
+    """One person signs up twice for the same trial, and both are completed."""
+    cart = {**ACTIONS["signup"](drawing), "plan": "starter", "interval": "month"}
+    cart.pop("quantity", None)
+    cart.pop("trial_days", None)
+    for _ in range(2):
+        drawing.add("signup", calm=True, **cart)
+    _cut(drawing, "complete", {"which": -1}, "cut_in", "complete", {"which": -2})
+
+
+def _two_payments(drawing: Drawing) -> None:
+    """A page's invoice is paid with a card, and on the page."""
+    who = drawing.any_number()
+    drawing.add("checkout", calm=True, who=who, plan="starter", interval="month", trial_days=0)
+    kind = drawing.one(("interfere", "cut_in"))
+    _cut(drawing, "pay", {"which": -1, "card": OWN}, kind, "page_pay", {"which": -1, "card": OWN})
+
+
+def _cut(drawing: Drawing, kind: str, args: Any, fault: str, other: str, others_args: Any) -> None:
+    actor = Step(1_000_000 + drawing.random.randrange(1_000_000), other, others_args)
+    at = drawing.random.randint(1, 14 if fault == "cut_in" else 6)
+    drawing.steps.append(Step(len(drawing.steps), kind, args, (Fault(at, fault, actor),)))
 
 
 def _pass(drawing: Drawing, hours: float) -> float:

@@ -142,13 +142,14 @@ def charges(world: World) -> Iterator[str]:
     for (invoice_id, number), times in begun.items():
         if times > 1:
             yield f"{invoice_id} attempt {number} was begun {times} times at the processor"
+    own = {payment.reference for payment in world.records(Payment)}  # came late, and goes back or is credit
     invoices, returned = {invoice.id: invoice for invoice in world.records(Invoice)}, _given_back(world)
     for invoice_id, paid in by_invoice.items():
         invoice = invoices.get(invoice_id or "")
         if invoice is None:
             yield f"the processor knows an invoice that we do not: {invoice_id}"
             continue
-        money = [p for p in paid if p.result.outcome is Outcome.SUCCEEDED]
+        money = [p for p in paid if p.result.outcome is Outcome.SUCCEEDED and p.reference not in own]
         net = sum(p.amount - returned[p.reference] for p in money)
         most = 0 if invoice.status is InvoiceStatus.VOID else invoice.amount_due
         if net > most + invoice.amount_due // 100:  # a processor may count in coarser units

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.application import books, feed
 from chalicelib.application.letters import letter_of
 from chalicelib.application.ports import ProcessorNotice
-from chalicelib.domain.customer import Account
+from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.payment import AttemptStatus
@@ -57,9 +57,12 @@ def mails(world: World) -> Iterator[str]:
     yield from (f"letter {id_} is about nothing that happened" for id_ in gone if id_ not in entries)
     receipts = Counter(letter.data["invoice"] for letter in world.sent if letter.template == "receipt")
     yield from (f"{id_} has {times} receipts" for id_, times in receipts.items() if times > 1)
+    erased = {customer.id for customer in world.records(Customer) if customer.erased_at is not None}
     for entry in entries.values():
         owed = letter_of(LIVE, entry)
-        if owed is not None and owed.template == "receipt" and owed.id not in gone:
+        if owed is None or owed.template != "receipt" or entry.customer_id in erased:
+            continue
+        if owed.id not in gone:
             yield f"no receipt went out for {owed.data['invoice']}"
     invoices = {invoice.id: invoice for invoice in world.records(Invoice)}
     for letter in world.sent:
