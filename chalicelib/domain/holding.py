@@ -32,10 +32,13 @@ def begin_automatic(invoice: Invoice, account: Account, at: Instants) -> Invoice
 def begin_anew(invoice: Invoice, account: Account, at: Instants) -> Invoice:
     """The open attempt given up because the processor has no trace of it; the next one begun, or waiting.
 
-    Only for an attempt whose key is too old to repeat and of which a look-up found nothing.
+    Only for an attempt whose key is too old to repeat and of which a look-up found nothing. On an invoice that was
+    sent every attempt was asked for by hand.
     """
     gone = replace(invoice.attempts[-1], status=AttemptStatus.CANCELED, settled_at=at.business)
-    return begin_automatic(replace(invoice, attempts=(*invoice.attempts[:-1], gone)), account, at)
+    automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    begin = begin_automatic if automatic else begin_attempt
+    return begin(replace(invoice, attempts=(*invoice.attempts[:-1], gone)), account, at)
 
 
 def waits_until(invoice: Invoice) -> datetime | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chalicelib.adapters.catalogs import CachedCatalogs
-from chalicelib.application.collection import collect_due
+from chalicelib.application.collection import collect_due, instants
 from chalicelib.application.disputes import list_disputes
 from chalicelib.application.dunning import retry_now
 from chalicelib.application.entitlements import get_entitlements
@@ -24,6 +24,8 @@ from chalicelib.application.ports import ProcessorNotice
 from chalicelib.application.records import catalog_key
 from chalicelib.application.renewals import renew_subscription
 from chalicelib.application.subscriptions import cancel_subscription
+from chalicelib.domain.collection import begin_attempt
+from chalicelib.domain.customer import CollectionMethod, Terms
 from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import CurrencyMismatchError, InvalidStateError
 from chalicelib.domain.journal import LedgerAccount
@@ -539,6 +541,23 @@ def test_an_attempt_without_a_trace_is_given_up_and_its_successor_waits() -> Non
     held = world.invoices(sub)[1]
     assert (held.status, [each.status for each in held.attempts]) == ("paid", ["canceled", "succeeded"])
     assert len(world.parts.gateway.charges(held.id)) == 1
+
+
+def test_a_sent_invoice_that_somebody_pays_by_hand_does_not_wait_when_the_attempt_left_no_trace() -> None:
+    world = a_world()
+    sub, _ = opened(world)
+    terms = Terms(method=CollectionMethod.SEND_INVOICE, net_days=30)
+    other = world.subscribe(sub.customer_id, "starter", trial_days=0, terms=terms)
+    (invoice,) = world.invoices(other)
+    begun = begin_attempt(invoice, world.account(sub.customer_id), instants(world.ctx()))
+    world.parts.store.commit(world.env, begun)
+    world.machine += timedelta(hours=30)
+    collect_due(world.ctx(), invoice.id)
+    (settled,) = world.invoices(other)
+    assert ([attempt.status for attempt in settled.attempts], settled.collect_at) == (
+        ["canceled", "succeeded"],
+        None,
+    )
 
 
 def test_nobody_is_erased_while_their_payment_is_disputed() -> None:
