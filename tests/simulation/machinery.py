@@ -16,7 +16,7 @@ from chalicelib.domain.journal import PROCESSOR, JournalEntry
 from chalicelib.entrypoints.jobs.due import LATER
 from tests.simulation import mailbox
 from tests.simulation.faults import Killed, Throttled, Violation
-from tests.simulation.plan import Step
+from tests.simulation.steps import Step
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

@@ -13,7 +13,7 @@ from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.payment import Outcome
 from chalicelib.domain.refund import RefundStatus
-from tests.simulation.plan import OWN
+from tests.simulation.steps import OWN
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.application import catalog
 from chalicelib.domain.calendar import Interval
-from tests.simulation.plan import DEFAULT
+from tests.simulation.steps import DEFAULT
 
 POLICIES: Mapping[str, Mapping[str, Any]] = {
     "starter": {"end": "free_plan", "free_plan": "free"},

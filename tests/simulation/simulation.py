@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from tests.simulation.faults import Violation
 from tests.simulation.invariants import check
 from tests.simulation.machinery import JOBS, VISIBILITY
-from tests.simulation.plan import Plan, Step, draw
+from tests.simulation.plan import draw
+from tests.simulation.steps import Plan, Step
 from tests.simulation.tables import Tables
 from tests.simulation.world import World
 

@@ -13,8 +13,8 @@ from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.subscription import Subscription
 from tests.simulation.faults import Fault
 from tests.simulation.invariants import check
-from tests.simulation.plan import Plan, Step
 from tests.simulation.simulation import heal
+from tests.simulation.steps import Plan, Step
 from tests.simulation.world import World
 
 

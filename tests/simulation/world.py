@@ -19,24 +19,19 @@ from chalicelib.application import catalog
 from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import account_key, child_key, key_of
-from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
-from chalicelib.domain.customer import Account
 from chalicelib.domain.environment import LIVE, Environment
 from chalicelib.domain.errors import ConflictError, DomainError, GatewayUnavailableError, PaymentPendingError
-from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import CLOCK, Actor, ActorKind, JournalEntry
-from tests.simulation import machinery, outside, requests, shop
+from tests.simulation import machinery, outside, requests, shop, watch
 from tests.simulation.engines import SimOps, SimQueues, SimStore
 from tests.simulation.faults import Killed, Throttled, Trap, Violation
 from tests.simulation.machinery import Message
 from tests.simulation.mailbox import SentLetter
-from tests.simulation.plan import DEFAULT, Plan, Step
 from tests.simulation.processor import LIMIT, Leave, SimGateway
+from tests.simulation.steps import DEFAULT, Plan, Step
 from tests.simulation.tables import Tables
 
 API = Actor(ActorKind.API, "key_simulated")
-MOST_ATTEMPTS = 40
-"""Far beyond the dunning days and what impatient customers add to them."""
 
 
 @dataclass
@@ -88,10 +83,10 @@ class World:
         self._journal: list[JournalEntry] = []
         self._scanned = 0
         self._shown = 0
-        self._disputed: dict[str, datetime] = {}
-        self._step_began = self.clock
+        self.disputed: dict[str, datetime] = {}
+        self.step_began = self.clock
         self.trap.interfere = self._interfere
-        self.store.written = self._watch
+        self.store.written = lambda before, record: watch.written(self, before, record)
         self.store.commit(LIVE, Environment(id=LIVE, name="live", created_at=self.clock))
         catalog.publish_catalog(
             self.ctx("catalog"), shop.catalog_with(self.plan.policies or shop.POLICIES), expected=None
@@ -138,7 +133,7 @@ class World:
     def perform(self, step: Step) -> None:
         self.note(f"{self.clock:%Y-%m-%d %H:%M} {step}")
         told = len(self.trace)
-        self._step_began = self.clock
+        self.step_began = self.clock
         self.trap.arm(step.faults)
         self.gateway.housekeeping()
         try:
@@ -235,29 +230,3 @@ class World:
             except DomainError as refused:
                 self.note(f"    (the other) {type(refused).__name__}")
         self.running = interrupted
-
-    def _watch(self, before: Any, record: Any) -> None:
-        """What may not be written even for a moment."""
-        match record:
-            case CheckoutSession(status=CheckoutStatus.EXPIRED, reference=str(reference)):
-                was_open = before is not None and before.status is CheckoutStatus.OPEN
-                if was_open and self.processor.pages[reference].state.payable:
-                    raise Violation(f"{record.id} was given up while its page could still be paid")
-            case Invoice(attempts=attempts) if self._is_begun_despite_a_dispute(before, record):
-                raise Violation(
-                    f"{record.id} attempt {len(attempts)} is begun while its customer disputes a payment"
-                )
-            case Account(disputes=(_, *_)) if not before.disputes:
-                self._disputed[record.customer_id] = self.clock
-            case Invoice(attempts=attempts) if len(attempts) > MOST_ATTEMPTS:
-                raise Violation(f"{record.id} is tried again and again")
-
-    def _is_begun_despite_a_dispute(self, before: Any, invoice: Invoice) -> bool:
-        """Automatically, by somebody who could have known: it was noted before this step began."""
-        if not self.gateway.in_background or invoice.activates or not invoice.attempts:
-            return False
-        if not invoice.attempts[-1].is_open or (before and len(before.attempts) == len(invoice.attempts)):
-            return False
-        since = self._disputed.get(invoice.customer_id)
-        account = self.account(invoice.customer_id)
-        return bool(account.disputes) and since is not None and since < self._step_began
