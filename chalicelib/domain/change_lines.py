@@ -54,8 +54,8 @@ def prorated(
 ) -> tuple[Line, ...]:
     """The lines of a change within the period: credits first, in the order of the items that they are for."""
     old, new = tuple(before), tuple(after)
-    gone = [item for item in old if not _stays(item, new)]
-    come = [item for item in new if not _stays(item, old)]
+    gone = [item for item in old if not stays(item, new)]
+    come = [item for item in new if not stays(item, old)]
     return (
         *(line for item in gone for line in _credits(item, billed, stretch)),
         *(line for item in come for line in _charges(item, stretch)),
@@ -91,7 +91,8 @@ def _charges(item: Item, stretch: Stretch) -> Iterator[Line]:
         yield replace(line, kind="proration" if line.kind == "recurring" else line.kind)
 
 
-def _stays(item: Item, others: Iterable[Item]) -> bool:
+def stays(item: Item, others: Iterable[Item]) -> bool:
+    """Whether the item is among the others as it is."""
     return any(
         item.id == other.id and item.price == other.price and item.quantity == other.quantity
         for other in others

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from chalicelib.domain import in_arrears
 from chalicelib.domain.billing import recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.change import Target
-from chalicelib.domain.change_lines import Stretch, billed_lines, prorated, unused
+from chalicelib.domain.change_lines import Stretch, billed_lines, prorated, stays, unused
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, Line
 from chalicelib.domain.journal import Fact
@@ -68,6 +69,7 @@ def changed(
     """What the change makes of the subscription now, and what it costs. `invoices` are those of the present period,
     oldest first.
 
+    Where something that is billed in arrears goes or becomes another, all that was served in arrears is billed now.
     Within the same interval the period and its anchor stay, and every item that differs is prorated. Another
     interval begins a period of its own now, paid in full, and what is unused of the old one is credited. On a
     trial nothing is paid.
@@ -78,19 +80,25 @@ def changed(
     billed = [line for item in subscription.items for line in billed_lines(item, invoices)]
     lines: tuple[Line, ...] = ()
     rest = _stretch(subscription, granularity, now)
+    if _closes_arrears(subscription, change):
+        lines = in_arrears.served(subscription, granularity, now)
     if _keeps_period(subscription, change):
         if rest is not None and change.prorate:
-            lines = prorated(subscription.items, after.items, billed, rest)
+            lines += prorated(subscription.items, after.items, billed, rest)
         return Changed(after, lines)
     if rest is not None:
-        lines = unused(subscription.items, billed, rest)
+        lines += unused(subscription.items, billed, rest)
     return Changed(after, lines + first_lines(after, granularity))
 
 
 def in_force(subscription: Subscription, change: PendingChange, now: datetime) -> Subscription:
     """The subscription with the change in force from `now`: the same period, or a first one of another interval."""
+    closes = _closes_arrears(subscription, change)
     items = tuple(
-        item if item.starts_at is not None else replace(item, starts_at=now) for item in change.items
+        replace(item, starts_at=now)
+        if item.starts_at is None or (closes and in_arrears.is_in_arrears(item))
+        else item
+        for item in change.items
     )
     after = replace(
         subscription,
@@ -183,6 +191,16 @@ def _data(before: Subscription, change: PendingChange) -> dict[str, object]:
 
 def _keeps_period(subscription: Subscription, change: PendingChange) -> bool:
     return subscription.period is not None and change.interval == subscription.interval
+
+
+def _closes_arrears(subscription: Subscription, change: PendingChange) -> bool:
+    """Whether the change ends something that is billed in arrears."""
+    if subscription.period is None or subscription.status is Status.TRIALING:
+        return False
+    arrears = [item for item in subscription.items if in_arrears.is_in_arrears(item)]
+    return any(not stays(item, change.items) for item in arrears) or (
+        bool(arrears) and not _keeps_period(subscription, change)
+    )
 
 
 def _stretch(subscription: Subscription, granularity: Granularity, now: datetime) -> Stretch | None:

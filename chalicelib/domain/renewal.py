@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from chalicelib.domain import changing, dunning, holding, in_arrears
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
@@ -14,6 +15,7 @@ from chalicelib.domain.catalog import Plan, TrialEnd
 from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import Account, CollectionMethod, Terms
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.ending import with_final_invoice
 from chalicelib.domain.fall_behind import queued_behind
 from chalicelib.domain.invoice import InvoiceStatus, Line, cycle_cause
 from chalicelib.domain.journal import Fact
@@ -47,14 +49,23 @@ def renew(
     One period a call. An invoice of a subscription in dunning waits for its turn in the run.
     """
     assert subscription.period is not None
-    term = subscription.term
-    if term.ends_at is not None and term.ends_at <= subscription.period.end and not term.auto_renew:
-        return _ended(subscription, "term_ended", at)
-    ahead, facts = _ahead(subscription, subscription.period.end)
+    end, term = subscription.period.end, subscription.term
+    closing = partial(
+        with_final_invoice,
+        subscription=subscription,
+        account=account,
+        until=end,
+        occasion=occasion,
+        granularity=granularity,
+        at=at,
+    )
+    if term.ends_at is not None and term.ends_at <= end and not term.auto_renew:
+        return closing(_ended(subscription, "term_ended", at))
+    ahead, facts = _ahead(subscription, end)
     if ahead.period is None:
-        cause = f"change:{ahead.id}:{subscription.period.end.isoformat()}"
+        cause = f"change:{ahead.id}:{end.isoformat()}"
         ahead, movements = moved(ahead, cause)
-        return Decision(cause=cause, subscription=ahead, facts=facts, movements=movements)
+        return closing(Decision(cause=cause, subscription=ahead, facts=facts, movements=movements))
     data = subscription_data(ahead)
     return bill_period(
         ahead,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 
 from chalicelib.domain.arrears import dunning_data, received_since
 from chalicelib.domain.billing import invoice_data
+from chalicelib.domain.calendar import Period
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact, LedgerAccount, Posting
 from chalicelib.domain.money import round_half_away
@@ -71,5 +73,11 @@ def _unserved(invoice: Invoice, now: datetime) -> int:
     """What of the total is for days after the one of `now`, as far as it is not paid: money pays served time first."""
     if invoice.period is None:
         return 0
-    left = share_left_on_cancel(invoice.period, now, invoice.zone, Granularity.DAY)
-    return min(invoice.amount_remaining, round_half_away(invoice.total * left))
+    totals: dict[Period, int] = defaultdict(int)
+    for line in invoice.lines:
+        totals[line.period or invoice.period] += line.total
+    unserved = sum(
+        round_half_away(total * share_left_on_cancel(period, now, invoice.zone, Granularity.DAY))
+        for period, total in totals.items()
+    )
+    return max(0, min(invoice.amount_remaining, unserved))

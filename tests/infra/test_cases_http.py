@@ -246,7 +246,53 @@ def test_min_01_a_commitment_in_arrears(how, until, key):
         explained(billing, customer)
 
 
+def test_pro_05_an_upgrade_in_arrears_closes_what_was_served():
+    case, wanted = given("PRO-05"), expected("PRO-05")
+    with case_on("2024-02-01T00:00:00+00:00") as billing:
+        old = plan(price(amount=case["old"]["amount"], **ARREARS))
+        new = plan(price(amount=case["new"]["amount"], **ARREARS), id="big", name="Big", rank=2)
+        extra = price(amount=case["add_on_prorated_in_arrears"], **ARREARS)
+        publish(billing, old, new, add_ons=[{"id": "extra", "name": "Extra", "prices": [extra]}])
+        customer = billing.customer("pm_card_visa")
+        sub = billing.subscribe(customer, "pro", add_ons=[{"id": "extra"}], billing=case["billing"])
+        advance_to(billing, "2024-02-12T06:00:00Z")
+        billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change", {"plan": "big"})
+        advance_to(billing, "2024-03-01T01:00:00Z")
+        first, closing = billing.invoices(customer)
+        assert closing["total"] == wanted["closing_invoice_of_old"]
+        assert first["total"] == wanted["first_invoice_of_new"]
+        assert [(line["numerator"], line["denominator"]) for line in first["lines"]] == [(18, 29)] * 2
+        explained(billing, customer)
+
+
 class TestInArrears:
+    def test_down_to_a_free_plan_bills_what_was_served(self):
+        with case_on() as billing:
+            free = {"id": "free", "name": "Free", "rank": 0}
+            publish(billing, plan(price(amount=1000, **ARREARS)), free)
+            customer = billing.customer("pm_card_visa")
+            sub = billing.subscribe(customer, "pro")
+            billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change", {"plan": "free"})
+            billing.advance("P2M")
+            (invoice,) = billing.invoices(customer)
+            assert (invoice["total"], invoice["cause"], invoice["status"]) == (1000, "final", "paid")
+
+    def test_what_is_not_served_is_credited_without_what_was(self):
+        """A mixed invoice that is given up: the month in arrears was served, of the month in advance a part."""
+        with case_on() as billing:
+            extra = {"id": "help", "name": "Help", "prices": [price(amount=3000, **ARREARS)]}
+            publish(billing, plan(price(amount=3000)), add_ons=[extra])
+            customer = billing.customer("pm_card_visa")
+            sub = billing.subscribe(customer, "pro", add_ons=[{"id": "help"}])
+            for method in list(billing.gateway.methods):
+                billing.gateway.behave(method, "generic_decline")
+            billing.advance("P1M")
+            billing.ok("POST", f"/v1/subscriptions/{sub['id']}/cancel", {"at": "now"})
+            found = {invoice["cause"]: invoice for invoice in billing.invoices(customer)[:2]}
+            assert found["cycle"]["total"] == 6000
+            assert found["cycle"]["credited"] == 3000 * 29 // 30
+            assert (found["final"]["total"], found["final"]["lines"][0]["numerator"]) == (100, 1)
+
     def test_beside_what_is_paid_in_advance(self):
         """One invoice: the period that is over of the one, the period that begins of the other."""
         with case_on() as billing:

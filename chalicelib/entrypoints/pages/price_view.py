@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chalicelib.domain.calendar import Interval
-from chalicelib.domain.catalog import AddOn, Catalog, Plan, Price, SoldBy, TrialEnd
+from chalicelib.domain.catalog import AddOn, Catalog, Plan, Price, SoldBy, Timing, TrialEnd
 from chalicelib.domain.price_list import MONTH, YEAR, Offer, P, PriceList, price_list, yearly_saving
 from chalicelib.domain.pricing import PricingModel
 from chalicelib.entrypoints.formatting import DEFAULT_LANGUAGE, format_amount, format_number
@@ -229,7 +229,7 @@ def _condition(plan: Plan, catalog: Catalog) -> str:
         return "You get an offer to look at."
     trial = plan.trial
     if trial is None:
-        return "No card needed." if plan.is_free else "Paid at the start of each period."
+        return _when_paid(plan)
     if trial.card_required:
         return f"Card asked for at the start. Cancel within {trial.days} days and pay nothing."
     if trial.on_end is TrialEnd.FALL_BACK and trial.fall_back_plan:
@@ -238,6 +238,14 @@ def _condition(plan: Plan, catalog: Catalog) -> str:
     if trial.on_end is TrialEnd.INVOICE:
         return f"No card needed. After {trial.days} days you get an invoice, unless you cancel."
     return f"No card needed. Without one it ends after {trial.days} days."
+
+
+def _when_paid(plan: Plan) -> str:
+    if plan.is_free:
+        return "No card needed."
+    timings = {price.timing for price in plan.prices}
+    end = "end" if timings == {Timing.IN_ARREARS} else "start"
+    return f"Paid at the {end} of each period."
 
 
 def _limits(plan: Plan, labels: Mapping[str, str], language: str) -> list[dict[str, str]]:
