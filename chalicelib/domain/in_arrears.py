@@ -17,6 +17,10 @@ def is_in_arrears(item: Item) -> bool:
     return item.price is not None and item.price.timing is Timing.IN_ARREARS
 
 
+def is_metered(item: Item) -> bool:
+    return item.price is not None and item.price.meter is not None
+
+
 def is_billed_in_advance(subscription: Subscription) -> bool:
     """Whether anything is due as a period begins."""
     return any(item.price is not None and not is_in_arrears(item) for item in subscription.items)
@@ -26,11 +30,12 @@ def served(
     subscription: Subscription, granularity: Granularity, until: datetime | None = None
 ) -> tuple[Line, ...]:
     """The lines of what the items billed in arrears served in the present period: all of it, or until an instant.
+    What is metered is not among them: its quantity is not the item's.
 
     An item that began within the period is billed from then, by its share of the full period.
     """
     period = subscription.period
-    arrears = [item for item in subscription.items if is_in_arrears(item)]
+    arrears = [item for item in subscription.items if is_in_arrears(item) and not is_metered(item)]
     if period is None or not arrears:
         return ()
     end = period.end if until is None else min(max(until, period.start), period.end)

@@ -266,6 +266,22 @@ def test_pro_05_an_upgrade_in_arrears_closes_what_was_served():
 
 
 class TestInArrears:
+    def test_what_comes_is_shown_before(self):
+        """The draft of the next invoice, and the preview of a cancellation with its final one."""
+        with case_on() as billing:
+            publish(billing, plan(price(amount=3100, **ARREARS)))
+            customer = billing.customer("pm_card_visa")
+            sub = billing.subscribe(customer, "pro")
+            billing.advance("P9D")
+            path = f"/v1/subscriptions/{sub['id']}"
+            coming = billing.ok("GET", f"{path}/upcoming_invoice")
+            assert (coming["total"], amounts(coming)) == (3100, [3100])
+            shown = billing.ok("POST", f"{path}/cancel/preview", {"at": "now"})
+            assert [invoice["total"] for invoice in shown["invoices"]] == [1000]
+            billing.ok("POST", f"{path}/cancel", {"at": "now", "preview_token": shown["token"]})
+            (invoice,) = billing.invoices(customer)
+            assert (invoice["total"], invoice["lines"]) == (1000, shown["invoices"][0]["lines"])
+
     def test_down_to_a_free_plan_bills_what_was_served(self):
         with case_on() as billing:
             free = {"id": "free", "name": "Free", "rank": 0}
