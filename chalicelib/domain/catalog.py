@@ -67,6 +67,8 @@ class Price:
     meter: str | None = None
     minimum: str | None = None
     timing: Timing = Timing.IN_ADVANCE
+    grace_minutes: int = 0
+    """How long after a period its usage may still be reported before it is billed, where it is metered."""
 
     def amount_for(self, quantity: int) -> Fraction:
         """What a full period costs: the rate, or the commitment where that is more; exact minor units."""
@@ -171,11 +173,21 @@ class Catalog:
 
 
 def price_of(product: Plan | AddOn, interval: Interval, currency: str, *, path: str = "interval") -> Price:
-    """The product's price for this interval and currency, or ValidationError listing what exists."""
-    for price in product.prices:
+    """What the product itself costs for this interval and currency, or ValidationError listing what exists."""
+    own = [price for price in product.prices if price.meter is None]
+    for price in own:
         if price.interval == interval and price.currency == currency:
             return price
-    offered = ", ".join(f"{price.interval} {price.currency}" for price in product.prices) or "none"
+    offered = ", ".join(f"{price.interval} {price.currency}" for price in own) or "none"
     raise ValidationError(
         f"{product.name} has no price per {interval} in {currency}", field=path, fix=f"offered: {offered}"
+    )
+
+
+def metered_prices_of(product: Plan | AddOn, interval: Interval, currency: str) -> tuple[Price, ...]:
+    """What its usage costs beside it, one price per meter."""
+    return tuple(
+        price
+        for price in product.prices
+        if price.meter is not None and price.interval == interval and price.currency == currency
     )

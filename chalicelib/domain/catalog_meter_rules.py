@@ -17,6 +17,17 @@ def meter_problems(document: CatalogDocument) -> Iterator[Problem]:
         yield from _meter(meter, f"meters[{index}]")
     names = ((f"meters[{index}].id", meter["id"]) for index, meter in enumerate(meters))
     yield from repeated(names, "the meter {} is listed at {}")
+    known = {meter["id"] for meter in meters}
+    for kind, products in (("plans", document["plans"]), ("add_ons", document.get("add_ons", ()))):
+        for index, product in enumerate(products):
+            for place, price in enumerate(product.get("prices", ())):
+                name = price.get("meter")
+                if name and name not in known:
+                    yield Problem(
+                        f"{kind}[{index}].prices[{place}].meter",
+                        f"there is no meter {name!r}",
+                        f"use one of: {', '.join(sorted(known)) or 'none is listed under meters'}",
+                    )
     for index, plan in enumerate(document["plans"]):
         for place, name in enumerate(plan.get("hard_quotas", ())):
             if plan.get("quotas", {}).get(name) is None:

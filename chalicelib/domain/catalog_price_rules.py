@@ -15,8 +15,15 @@ from chalicelib.domain.pricing import PricingModel, Rate
 
 
 def price_problems(prices: Sequence[PriceDocument], path: str, default: str) -> Iterator[Problem]:
+    is_metered = any(price.get("meter") for price in prices)
     for index, price in enumerate(prices):
-        yield from _price(price, f"{path}.prices[{index}]")
+        yield from _price(price, f"{path}.prices[{index}]", may_be_zero=is_metered)
+    if prices and all(price.get("meter") for price in prices):
+        yield Problem(
+            f"{path}.prices",
+            "usage is billed beside a price of the product itself",
+            'add one without a meter; its unit_amount may be "0"',
+        )
     if prices and is_currency(default) and not any(price["currency"] == default for price in prices):
         yield Problem(
             f"{path}.prices",
@@ -26,14 +33,15 @@ def price_problems(prices: Sequence[PriceDocument], path: str, default: str) -> 
     offers = (
         (
             f"{path}.prices[{index}]",
-            f"{price.get('interval_count', 1)} {price['interval']} in {price['currency']}",
+            f"{price.get('interval_count', 1)} {price['interval']} in {price['currency']}"
+            + (f" of {price['meter']}" if price.get("meter") else ""),
         )
         for index, price in enumerate(prices)
     )
     yield from repeated(offers, "the price per {} is already given at {}")
 
 
-def _price(price: PriceDocument, path: str) -> Iterator[Problem]:
+def _price(price: PriceDocument, path: str, *, may_be_zero: bool) -> Iterator[Problem]:
     yield from currency_problems(price["currency"], f"{path}.currency")
     yield from checked(
         lambda: Interval.of(price["interval"], price.get("interval_count", 1)),
@@ -49,10 +57,10 @@ def _price(price: PriceDocument, path: str) -> Iterator[Problem]:
         field = error.field or ""
         yield Problem(f"{path}.{field}", error.message, error.fix or _FIXES.get(field.partition("[")[0]))
     else:
-        yield from _rate(rate, path)
+        yield from _rate(rate, path, may_be_zero=may_be_zero and not price.get("meter"))
     yield from _minimum(price.get("minimum"), f"{path}.minimum")
-    if price.get("meter"):
-        yield Problem(f"{path}.meter", "not sold yet: metered prices", "leave meter out")
+    if price.get("grace_minutes") and not price.get("meter"):
+        yield Problem(f"{path}.grace_minutes", "only usage is waited for", "leave it out")
 
 
 _FIXES = {
@@ -64,7 +72,7 @@ _FIXES = {
 }
 
 
-def _rate(rate: Rate, path: str) -> Iterator[Problem]:
+def _rate(rate: Rate, path: str, *, may_be_zero: bool) -> Iterator[Problem]:
     """What is well-formed, but nobody can mean."""
     if rate.model is PricingModel.PERCENTAGE:
         yield from checked(lambda: parse_percent(rate.unit_amount or ""), f"{path}.unit_amount")
@@ -72,7 +80,7 @@ def _rate(rate: Rate, path: str) -> Iterator[Problem]:
         rate.unit_amount or "0",
         *(a for tier in rate.tiers for a in (tier.unit_amount, tier.flat_amount)),
     ]
-    if not any(parse_unit_amount(amount) for amount in amounts):
+    if not may_be_zero and not any(parse_unit_amount(amount) for amount in amounts):
         place = "tiers" if rate.tiers else "unit_amount"
         yield Problem(f"{path}.{place}", "a price is above zero", "leave the prices out to make a plan free")
     if rate.package_size != 1 and rate.model is not PricingModel.PACKAGE:

@@ -17,7 +17,7 @@ class TierDocument(TypedDict, total=False):
 
 
 class PriceDocument(TypedDict, total=False):
-    """Amounts are decimal strings of minor units. A `meter` has its place although none is sold yet."""
+    """Amounts are decimal strings of minor units. With a `meter` it is what usage costs, beside the product's price."""
 
     id: str | None
     interval: str
@@ -32,16 +32,22 @@ class PriceDocument(TypedDict, total=False):
     minimum: str | None
     timing: str
     meter: str | None
+    grace_minutes: int
 
 
 def price_id(product: str, price: PriceDocument) -> str:
-    """The price's own id, or the one it gets without: `pro_month_usd`, a quarter `pro_3month_usd`."""
+    """The price's own id, or the one it gets without: `pro_month_usd`, a quarter `pro_3month_usd`, of usage
+    `pro_api_calls_month_usd`.
+    """
     count = price.get("interval_count", 1)
     interval = price["interval"] if count == 1 else f"{count}{price['interval']}"
-    return price.get("id") or f"{product}_{interval}_{price['currency'].lower()}"
+    name = f"{product}_{price['meter']}" if price.get("meter") else product
+    return price.get("id") or f"{name}_{interval}_{price['currency'].lower()}"
 
 
 def build_price(product: str, price: PriceDocument) -> Price:
+    """What is metered is known, and billed, once its period is over."""
+    timing = Timing.IN_ARREARS if price.get("meter") else Timing(price.get("timing", Timing.IN_ADVANCE))
     return Price(
         id=price_id(product, price),
         plan=product,
@@ -50,7 +56,8 @@ def build_price(product: str, price: PriceDocument) -> Price:
         rate=build_rate(price),
         meter=price.get("meter"),
         minimum=price.get("minimum"),
-        timing=Timing(price.get("timing", Timing.IN_ADVANCE)),
+        timing=timing,
+        grace_minutes=price.get("grace_minutes", 0),
     )
 
 
@@ -88,4 +95,5 @@ def written_price(price: Price) -> dict[str, Any]:
         "minimum": price.minimum,
         "timing": str(price.timing),
         "meter": price.meter,
+        "grace_minutes": price.grace_minutes,
     }

@@ -133,7 +133,7 @@ def _differences(invoice: Invoice, found: Explanation) -> Iterator[str]:
         units = stepped(
             line.model, billable(line.quantity, line.included, line.billing_unit), line.package_size
         )
-        if line.reversal is None and units != sum(step.quantity for step in line.steps):
+        if line.reversal is None and units != sum(step.units for step in line.steps):
             yield f"line {line.id} has steps for another quantity than {line.quantity}"
         for name in ("amount", "discount", "discounts", "tax"):
             said, follows = getattr(line, name), getattr(again, name)

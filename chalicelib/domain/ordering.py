@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chalicelib.domain.calendar import Interval, calendar_anchor
-from chalicelib.domain.catalog import AddOn, Catalog, Plan, SoldBy, TrialTerms, price_of
+from chalicelib.domain.catalog import (
+    AddOn,
+    Catalog,
+    Plan,
+    Price,
+    SoldBy,
+    TrialTerms,
+    metered_prices_of,
+    price_of,
+)
 from chalicelib.domain.customer import Customer, Terms
 from chalicelib.domain.errors import QuoteRequiredError, ValidationError
 from chalicelib.domain.lifecycle import RELEASE_AFTER
@@ -105,6 +115,7 @@ def order_items(order: Order, catalog: Catalog, plan: Plan, now: datetime) -> tu
         return (_item("plan", ItemKind.PLAN, plan, order.quantity, None, order, now),)
     interval = order.interval or Interval.of("month")
     items = [_item("plan", ItemKind.PLAN, plan, order.quantity, interval, order, now)]
+    sold: list[Plan | AddOn] = [plan]
     for index, (name, quantity) in enumerate(order.add_ons):
         add_on = catalog.add_on(name, path=f"add_ons[{index}].id")
         if add_on.plans and plan.id not in add_on.plans:
@@ -114,7 +125,30 @@ def order_items(order: Order, catalog: Catalog, plan: Plan, now: datetime) -> tu
                 fix="leave it out",
             )
         items.append(_item(add_on.id, ItemKind.ADD_ON, add_on, quantity, interval, order, now))
-    return tuple(items)
+        sold.append(add_on)
+    meters = {meter.id: meter.name for meter in catalog.meters}
+    return (
+        *items,
+        *(
+            _metered_item(product, price, meters, now)
+            for product in sold
+            for price in metered_prices_of(product, interval, order.currency)
+        ),
+    )
+
+
+def _metered_item(product: Plan | AddOn, price: Price, meters: Mapping[str, str], now: datetime) -> Item:
+    """What the product's usage on one meter costs, named as people read the meter."""
+    assert price.meter is not None
+    return Item(
+        id=f"{product.id}.{price.meter}",
+        kind=ItemKind.METERED,
+        product=product.id,
+        name=meters.get(price.meter, price.meter),
+        quantity=0,
+        price=price,
+        starts_at=now,
+    )
 
 
 def _item(

@@ -78,12 +78,20 @@ class RatedStep:
     flat_amount: str = "0"
     per: int = 1
     up_to: int | None = None
+    taken_off: bool = False
+    """It was billed before: late usage costs what all of it costs, less this."""
 
     @property
     def amount(self) -> Fraction:
         """Exact minor units, recomputed from the inputs."""
         variable = self.quantity * parse_unit_amount(self.unit_amount) / self.per
-        return variable + parse_unit_amount(self.flat_amount)
+        amount = variable + parse_unit_amount(self.flat_amount)
+        return -amount if self.taken_off else amount
+
+    @property
+    def units(self) -> int:
+        """What it counts of a line's quantity."""
+        return -self.quantity if self.taken_off else self.quantity
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from chalicelib.domain.calendar import Interval, Period
 from chalicelib.domain.catalog import Price, TrialEnd
+from chalicelib.domain.counted import Counted
 from chalicelib.domain.customer import Terms
 from chalicelib.domain.dunning_policy import DEFAULT_NAME, DunningPolicy
 from chalicelib.domain.errors import InvalidStateError
@@ -70,6 +71,8 @@ def require_transition(subscription_id: str, old: Status, new: Status) -> None:
 class ItemKind(StrEnum):
     PLAN = "plan"
     ADD_ON = "add_on"
+    METERED = "metered"
+    """The usage of a plan or add-on on one meter: nobody chooses a quantity."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +226,7 @@ class Subscription:
     mrr: int = 0
     had_revenue: bool = False
     """It was paid for before: what comes after an end is a reactivation."""
+    counted: Counted = Counted()
     request: str = ""
     """Fingerprint of the request that created it (idempotency stored with the effect)."""
     version: int = 0

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from math import ceil
 
+from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval, Period, period_at
 from chalicelib.domain.catalog import Price
 from chalicelib.domain.journal import Fact
@@ -171,15 +172,25 @@ def billed(usage: Usage, windows: Iterable[Window], price: Price | None) -> Usag
     )
 
 
-def cut(usage: Usage, subscription: Subscription, at: datetime) -> Usage:
-    """The usage with the window that holds `at` ended there: what comes later is another plan's."""
-    window = usage.window_at(at)
-    if window is None:
-        period = usage_period(subscription, at)
-        window = Window(start=period.start, end=period.end)
+def usage_id(subscription_id: str, meter: str) -> str:
+    return ids.child_id("use", ids.customer_of(subscription_id), subscription_id, meter)
+
+
+def new_usage(subscription: Subscription, meter: str) -> Usage:
+    """Nothing used yet."""
+    return Usage(
+        id=usage_id(subscription.id, meter),
+        customer_id=subscription.customer_id,
+        subscription_id=subscription.id,
+        meter=meter,
+    )
+
+
+def ended(usage: Usage, subscription: Subscription, at: datetime) -> Usage:
+    """The usage with a window that ends at `at`, used or not: the period is over, or what comes is another plan's."""
+    before = at - timedelta.resolution
+    window = usage.window_at(before) or _new_window(usage, subscription, before)
     others = [each for each in usage.windows if each.start != window.start]
-    if window.start == at:
-        return usage
     parts = (*others, replace(window, end=at))
     return replace(usage, windows=tuple(sorted(parts, key=lambda each: each.start)))
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.domain import ids
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.entitlement import quotas_of
 from chalicelib.domain.journal import Fact
@@ -18,7 +17,9 @@ from chalicelib.domain.usage import (
     alerts,
     counted,
     covers,
+    new_usage,
     position,
+    usage_id,
     usage_period,
     with_lane,
 )
@@ -53,10 +54,6 @@ class Take:
         return f"{self.usage_id}:{period.start.isoformat()}:{self.meter.value_of(self.event)}"
 
 
-def usage_id(subscription_id: str, meter: str) -> str:
-    return ids.child_id("use", ids.customer_of(subscription_id), subscription_id, meter)
-
-
 def takes_of(
     event: UsageEvent, subscriptions: Iterable[Subscription], catalog_of: CatalogOf, *, position: str = ""
 ) -> Iterator[Take]:
@@ -89,7 +86,8 @@ def folded(
     usages: dict[str, Usage] = {}
     last: dict[str, Take] = {}
     for take in takes:
-        usage = usages.get(take.usage_id) or before.get(take.usage_id) or _new(take)
+        usage = usages.get(take.usage_id) or before.get(take.usage_id)
+        usage = usage or new_usage(take.subscription, take.meter.id)
         if lane is not None and take.position <= position(usage, lane):
             continue
         usage = replace(usage, priced=take.priced)
@@ -118,12 +116,3 @@ def _takes(event: UsageEvent, subscription: Subscription, catalog: Catalog, posi
                 priced=meter.id in billed,
                 position=position,
             )
-
-
-def _new(take: Take) -> Usage:
-    return Usage(
-        id=take.usage_id,
-        customer_id=take.subscription.customer_id,
-        subscription_id=take.subscription.id,
-        meter=take.meter.id,
-    )

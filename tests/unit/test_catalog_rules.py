@@ -202,14 +202,18 @@ def test_all_breaches_come_at_once(document):
     with pytest.raises(InvalidDocumentError) as caught:
         read_catalog(document, version=1)
     fields = [problem.field for problem in caught.value.problems]
-    assert fields == ["seller.name", "plans[1].prices[0].meter", "plans[1].rank"]
+    assert fields == ["seller.name", "plans[1].rank", "plans[1].prices[0].meter"]
     assert caught.value.field == "seller.name"
     assert "3 rules" in caught.value.message
 
 
-def test_metered_prices_are_said_not_to_be_sold_yet(document):
-    (problem,) = problems_in(put(document, [*PRICE, "meter"], "calls"))
-    assert problem.message == "not sold yet: metered prices"
+def test_usage_is_sold_beside_the_product_once_per_meter(document):
+    document["meters"] = [{"id": "calls"}]
+    usage = priced(meter="calls", unit_amount="0.5")
+    prices = [priced(unit_amount="0"), usage]
+    assert problems_in(put(document, ["plans", 1, "prices"], prices)) == ()
+    fields = [problem.field for problem in problems_in(put(document, ["plans", 1, "prices"], [*prices, usage]))]
+    assert fields == ["plans[1].prices[2]"]
 
 
 def test_every_model_is_written_back_as_it_was_read(document):

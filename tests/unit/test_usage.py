@@ -13,7 +13,7 @@ from chalicelib.domain import ids
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.meter import Aggregation, Meter, UsageEvent
 from chalicelib.domain.subscription import Status
-from chalicelib.domain.usage import Usage, alerts, billable, billed, counted, cut, usage_period
+from chalicelib.domain.usage import Usage, alerts, billable, billed, counted, ended, usage_period
 from tests import samples
 
 JUNE = datetime(2026, 6, 1, tzinfo=UTC)
@@ -97,7 +97,7 @@ def test_what_comes_after_a_window_was_billed_is_still_to_bill() -> None:
 def test_a_change_of_plan_cuts_the_window() -> None:
     usage = replace(after(event(1, 5)), priced=True)
     middle = JUNE + timedelta(days=14)
-    usage = cut(usage, SUBSCRIPTION, middle)
+    usage = ended(usage, SUBSCRIPTION, middle)
     usage = after(event(2, 7, day=20), event(3, 1, day=10), usage=usage)
     assert [(w.start, w.end, w.reading.quantity) for w in usage.windows] == [
         (JUNE, middle, 6),

@@ -72,7 +72,12 @@ class PriceSchema(Schema):
     timing: Timing = Field(
         default=Timing.IN_ADVANCE, description="`in_arrears`: each period is billed once it is over."
     )
-    meter: Name | None = None
+    meter: Name | None = Field(
+        default=None, description="What this costs is usage, as the meter read it; billed once the period is over."
+    )
+    grace_minutes: int = Field(
+        default=0, ge=0, le=10_080, description="How long usage of a period may be late before it is billed."
+    )
 
 
 class TrialSchema(Schema):

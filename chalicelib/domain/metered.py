@@ -1,0 +1,119 @@
+"""Billing usage: the windows that are over, at the price that was in force, and what came late for windows before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from chalicelib.domain.calendar import Period
+from chalicelib.domain.catalog import Price
+from chalicelib.domain.invoice import Line
+from chalicelib.domain.lifecycle import full_period
+from chalicelib.domain.line_items import WHOLE, served_lines
+from chalicelib.domain.money import parse_unit_amount, round_half_away
+from chalicelib.domain.pricing import rate
+from chalicelib.domain.proration import Granularity, share_of
+from chalicelib.domain.subscription import Item, Subscription
+from chalicelib.domain.usage import Usage, Window, billable, billed, ended, new_usage
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """The lines of usage on an invoice, and the usages with those windows billed."""
+
+    lines: tuple[Line, ...] = ()
+    usages: tuple[Usage, ...] = ()
+
+
+def is_metered(item: Item) -> bool:
+    return item.price is not None and item.price.meter is not None
+
+
+def meters_of(subscription: Subscription) -> tuple[str, ...]:
+    """The meters that the subscription is billed for."""
+    return tuple(item.price.meter for item in subscription.items if item.price and item.price.meter)
+
+
+def grace_of(subscription: Subscription) -> timedelta:
+    """How long after a period its renewal waits for usage that is reported late."""
+    minutes = (item.price.grace_minutes for item in subscription.items if item.price is not None)
+    return timedelta(minutes=max(minutes, default=0))
+
+
+def metered(subscription: Subscription, usages: Iterable[Usage], until: datetime) -> Metered:
+    """What was used up to `until`, an end of a period or of the service, and is not billed yet.
+
+    A window without any usage is billed too, for the flat amounts and commitments that its price has. Pure: the
+    usages say what was billed, so the next invoice begins after it.
+    """
+    own = {usage.meter: usage for usage in usages if usage.subscription_id == subscription.id}
+    lines: list[Line] = []
+    after: list[Usage] = []
+    for item in subscription.items:
+        if item.price is None or item.price.meter is None:
+            continue
+        usage = own.get(item.price.meter) or new_usage(subscription, item.price.meter)
+        usage = ended(replace(usage, priced=True), subscription, until)
+        due = [window for window in billable(usage, until) if not _is_free(subscription, item, window)]
+        free = [window for window in billable(usage, until) if window not in due]
+        lines += (line for window in due for line in _lines(item, window, _share(subscription, window)))
+        after.append(billed(billed(usage, free, None), due, item.price))
+    return Metered(tuple(lines), tuple(after))
+
+
+def _is_free(subscription: Subscription, item: Item, window: Window) -> bool:
+    """Whether it was used on a trial, or before its meter was billed for."""
+    trial, begun = subscription.trial, item.starts_at
+    if window.billed is not None:
+        return window.price is None
+    on_trial = trial is not None and window.start < trial.ends_at
+    return on_trial or (begun is not None and window.start < begun)
+
+
+def _share(subscription: Subscription, window: Window) -> Fraction:
+    """What the window is of a full period, by days: a commitment counts for its share."""
+    assert subscription.period is not None
+    full = full_period(subscription, subscription.cycle)
+    if window.start < full.start or subscription.interval is None:
+        return Fraction(1)
+    return share_of(full, Period(window.start, window.end), subscription.zone, Granularity.DAY)
+
+
+def _lines(item: Item, window: Window, share: Fraction) -> Iterator[Line]:
+    """A window billed for the first time; or, billed before, the difference that has come since."""
+    assert item.price is not None
+    period = Period(window.start, window.end)
+    if window.billed is not None:
+        yield from _late(item, window.price or item.price, period, window)
+        return
+    price = item.price
+    if price.minimum is not None and share != 1:
+        least = round_half_away(parse_unit_amount(price.minimum) * share)
+        price = replace(price, minimum=str(least))
+    used = replace(item, quantity=window.reading.quantity, price=price)
+    for line in served_lines(used, period, WHOLE, Granularity.DAY):
+        yield replace(line, kind="usage") if line.kind == "recurring" else line
+
+
+def _late(item: Item, price: Price, period: Period, window: Window) -> Iterator[Line]:
+    """What all of the window costs now, less what was billed for it."""
+    assert window.billed is not None
+    before = tuple(replace(step, taken_off=True) for step in rate(price.rate, window.billed).steps)
+    steps = rate(price.rate, window.reading.quantity).steps + before
+    amount = round_half_away(sum((step.amount for step in steps), Fraction(0)))
+    if not amount:
+        return
+    yield Line(
+        id=f"{item.id}-late-{window.reading.events}:{period.start.date().isoformat()}",
+        kind="late_usage",
+        description=f"{item.name}, reported late",
+        product=item.product,
+        price_id=price.id,
+        model=price.rate.model,
+        quantity=sum(step.units for step in steps),
+        steps=steps,
+        period=period,
+        amount=amount,
+    )
