@@ -7,6 +7,9 @@ from dataclasses import replace
 from chalicelib.application.context import Context
 from chalicelib.domain import journal
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.funnel import stepped
+from chalicelib.domain.journal import FunnelStep
+from chalicelib.domain.subscription import Subscription
 
 
 def commit(ctx: Context, customer_id: str, decision: Decision) -> Decision:
@@ -15,6 +18,9 @@ def commit(ctx: Context, customer_id: str, decision: Decision) -> Decision:
     May run twice: every record carries the version it was decided on, so a decision taken on old ground, or
     taken before, raises VersionConflict and writes nothing. The caller loads and decides anew.
     """
+    funnel: tuple[FunnelStep, ...] = ()
+    if decision.facts:
+        decision, funnel = _with_steps(decision)
     records = decision.records
     if decision.facts:
         entry = journal.entry(
@@ -26,6 +32,7 @@ def commit(ctx: Context, customer_id: str, decision: Decision) -> Decision:
             channel=ctx.channel,
             postings=decision.postings,
             movements=decision.movements,
+            funnel=funnel,
         )
         records = (*records, entry)
     if records:
@@ -33,6 +40,21 @@ def commit(ctx: Context, customer_id: str, decision: Decision) -> Decision:
     if ctx.tally is not None:
         ctx.tally.update(fact.type for fact in decision.facts)
     return _stored(decision)
+
+
+def _with_steps(decision: Decision) -> tuple[Decision, tuple[FunnelStep, ...]]:
+    """The decision with its subscriptions' way to revenue brought up to date, and the steps for the journal."""
+    steps: tuple[FunnelStep, ...] = ()
+    subscription, also = decision.subscription, []
+    if subscription is not None:
+        subscription, steps = stepped(subscription)
+    for record in decision.also:
+        more: tuple[FunnelStep, ...] = ()
+        if isinstance(record, Subscription):
+            record, more = stepped(record)
+        also.append(record)
+        steps += more
+    return replace(decision, subscription=subscription, also=tuple(also)), steps
 
 
 def _stored(decision: Decision) -> Decision:

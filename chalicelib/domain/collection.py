@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import awaiting_customer, changing, dunning, pending
+from chalicelib.domain import awaiting_customer, changing, dunning, funnel, pending
 from chalicelib.domain.billing import paid_fact
 from chalicelib.domain.bookings import (
     closed,
@@ -68,6 +68,7 @@ def after_paid(
     subscription: Subscription, invoice: Invoice, now: datetime
 ) -> tuple[Subscription, tuple[Fact, ...]]:
     """The subscription once its invoice is paid: activated by its first, or a step out of arrears."""
+    subscription = funnel.paid(subscription, invoice)
     if invoice.activates:
         return activated(subscription, now)
     if changing.is_paid_by(subscription, invoice):
@@ -181,7 +182,7 @@ def _declined(
         decision = _joined(decision, refused, joined, run.next_at)
         return addressed(decision, subscription, run.policy, decline, at.business)
     verdict = dunning.declined(subscription, invoice.id, decline, at.business, rules)
-    after, movements = moved(verdict.subscription, decision.cause)
+    after, movements = moved(verdict.subscription, decision.cause, reason="fell_back")
     failed = failed_fact(refused, done, decline, after.dunning.next_at if after.dunning else None)
     decision = replace(decision, subscription=after, facts=(failed, *verdict.facts), movements=movements)
     decision = addressed(decision, subscription, rules.policy, decline, at.business)

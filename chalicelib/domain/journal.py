@@ -46,13 +46,44 @@ class MovementKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """A change of a subscription's monthly recurring revenue, signed, in minor units per month."""
+    """A change of a subscription's monthly recurring revenue, signed, in minor units per month.
+
+    `motion` is the channel that the subscription was sold through; `reason` a code: why it left, or where new revenue
+    came from (`trial`, `free`).
+    """
 
     kind: MovementKind
     subscription_id: str
     amount: int
     currency: str
     cause: str
+    motion: str = "self_serve"
+    reason: str = ""
+
+
+class FunnelKind(StrEnum):
+    TRIAL = "trial"
+    TRIAL_ENDED = "trial_ended"
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """A step of a subscription that brings no revenue yet.
+
+    `trial`: so many more trials run, and what they would bring per month changes by `amount`. `trial_ended`: one that
+    ended at `trial_ended_at` counts (or with -1 no longer counts) as `outcome`. `free`: on to a free plan
+    (`started`), or off it (`paid`, `ended`).
+    """
+
+    kind: FunnelKind
+    subscription_id: str
+    currency: str
+    outcome: str = ""
+    amount: int = 0
+    count: int = 0
+    motion: str = "self_serve"
+    trial_ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +134,7 @@ class JournalEntry:
     channel: str = "self_serve"
     postings: tuple[Posting, ...] = ()
     movements: tuple[Movement, ...] = ()
+    funnel: tuple[FunnelStep, ...] = ()
     schema: int = 1
     version: int = 0
 
@@ -124,6 +156,7 @@ def entry(
     channel: str = "self_serve",
     postings: tuple[Posting, ...] = (),
     movements: tuple[Movement, ...] = (),
+    funnel: tuple[FunnelStep, ...] = (),
 ) -> JournalEntry:
     """A journal entry whose id follows from its cause, so that one decision has one entry."""
     return JournalEntry(
@@ -136,4 +169,5 @@ def entry(
         channel=channel,
         postings=tuple(posting for posting in postings if posting.amount),
         movements=movements,
+        funnel=funnel,
     )

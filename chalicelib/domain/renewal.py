@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from chalicelib.domain import changing, dunning, holding, in_arrears
+from chalicelib.domain import changing, dunning, funnel, holding, in_arrears
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.card_limit import admitted
@@ -238,6 +238,8 @@ def bill_period(
             begin = begin_attempt if first else holding.begin_automatic
             invoice = begin(invoice, account, at)
             invoice, account = admitted(invoice, account, occasion.attempts_per_card, at.business)
+    if invoice.status is InvoiceStatus.PAID:
+        subscription = funnel.paid(subscription, invoice)
     if first and (invoice.status is InvoiceStatus.PAID or not automatic):
         invoice = replace(invoice, activates=False)
         subscription, more = activated(subscription, at.business)
