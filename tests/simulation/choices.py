@@ -53,6 +53,14 @@ ACTIONS: dict[str, Any] = {
     "detach": lambda draw: {"who": draw.any_number()},
     "cancel": lambda draw: {"which": draw.any_number(), "at_end": draw.random.random() < 0.5},
     "undo": lambda draw: {"which": draw.any_number()},
+    "change": lambda draw: {
+        "which": draw.any_number(),
+        "plan": draw.one((None, None, *PLANS)),
+        "interval": draw.one((None, None, "month", "year")),
+        "quantity": draw.one((None, 1, 3, 12)),
+        "at": draw.one((None, None, "now", "period_end")),
+    },
+    "revoke": lambda draw: {"which": draw.any_number()},
     "reactivate": lambda draw: {"which": draw.any_number()},
     "network_update": lambda draw: {"who": draw.any_number(), "pays": draw.random.random() < 0.7},
     "extend_trial": lambda draw: {"which": draw.any_number(), "days": draw.one((1, 3, 20))},
@@ -90,8 +98,8 @@ ACTIONS: dict[str, Any] = {
 }
 WEIGHTS = {
     "customer": 3, "subscribe": 9, "checkout": 6, "signup": 6, "complete": 5, "attach": 4, "behave": 7, "detach": 4,
-    "cancel": 5, "undo": 2, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8, "page_return": 4,
-    "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
+    "cancel": 5, "undo": 2, "change": 6, "revoke": 1, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8,
+    "page_return": 4, "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
     "network_update": 2, "extend_trial": 2, "end_trial": 2, "dispute": 3, "decide": 4,
     "confirm": 5, "refund": 5, "dashboard_refund": 1, "refund_ends": 2, "confirm_return": 2, "erase": 1,
 }  # fmt: skip
@@ -107,17 +115,19 @@ FAULTS = (
 )
 ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "retry",
           "page_return", "page_expire", "page_pay", "reactivate", "detach", "network_update", "extend_trial",
-          "end_trial", "write_off", "dispute", "decide", "refund", "dashboard_refund",
+          "end_trial", "write_off", "change", "revoke", "dispute", "decide", "refund", "dashboard_refund",
           "confirm", "authenticate", "erase")  # fmt: skip
 RIVALS = {
     "subscribe": ("subscribe", "checkout"), "complete": ("complete", "complete", "page_return"),
     "page_return": ("complete", "page_expire", "page_return"), "page_expire": ("page_pay",), "pay": ("page_pay", "pay"),
-    "refund": ("refund", "dashboard_refund", "dispute"), "erase": ("subscribe", "checkout"),
+    "refund": ("refund", "dashboard_refund", "dispute"),
+    "change": ("change", "cancel", "work"), "cancel": ("change", "work", "pay"), "erase": ("subscribe", "checkout"),
     "confirm": ("authenticate", "pay", "record"),
 }  # fmt: skip
 SEQUELS = {
     "customer": ("subscribe",), "checkout": ("page_pay", "page_return"), "complete": ("page_pay", "page_return"),
-    "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"), "subscribe": ("behave", "attach", "cancel"),
+    "signup": ("complete", "page_pay"), "cancel": ("undo", "reactivate"),
+    "subscribe": ("behave", "attach", "cancel", "change"), "change": ("change", "revoke", "behave"),
     "behave": ("pay", "attach", "network_update"), "attach": ("detach",), "dispute": ("decide", "refund"),
     "refund": ("refund_ends", "refund"), "confirm": ("authenticate", "confirm_return"),
 }  # fmt: skip

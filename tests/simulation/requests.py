@@ -5,9 +5,11 @@ ask for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.application import (
+    changes,
     checkout,
     checkout_opening,
     customers,
@@ -19,6 +21,7 @@ from chalicelib.application import (
     trial_changes,
 )
 from chalicelib.application.context import Context
+from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
 from chalicelib.domain.ordering import Order
 from chalicelib.domain.subscription import Billing, Status, Subscription
@@ -112,6 +115,25 @@ def undo(world: World, *, which: int) -> Any:
     return sub and (lambda ctx: subscriptions.undo_cancellation(ctx, sub.id))
 
 
+def change(world: World, *, which: int, at: str | None, interval: str | None, **to: Any) -> Any:
+    """Another plan, interval or quantity; now, later, or when its direction says."""
+    sub = pick(world, Subscription, which, lambda each: _is_in_its_period(each, world))
+    order = ChangeOrder(
+        at=When(at) if at else None, interval=interval_of(interval) if interval else None, **to
+    )
+    return sub and (lambda ctx: changes.change_subscription(ctx, sub.id, order))
+
+
+def _is_in_its_period(subscription: Subscription, world: World) -> bool:
+    period = subscription.period
+    return subscription.is_running and period is not None and period.end > world.clock + timedelta(days=1)
+
+
+def revoke(world: World, *, which: int) -> Any:
+    sub = pick(world, Subscription, which, lambda each: each.pending is not None)
+    return sub and (lambda ctx: changes.revoke_change(ctx, sub.id))
+
+
 def reactivate(world: World, *, which: int) -> Any:
     sub = pick(world, Subscription, which, lambda each: each.status is Status.CANCELED)
     return sub and (lambda ctx: subscriptions.reactivate_subscription(ctx, sub.id))
@@ -151,7 +173,8 @@ def erase(world: World, *, who: int) -> Any:
 
 REQUESTS: dict[str, Callable[..., Any]] = {
     "customer": customer, "subscribe": subscribe, "checkout": open_page, "signup": sign_up, "complete": complete,
-    "attach": attach, "cancel": cancel, "undo": undo, "reactivate": reactivate, "extend_trial": extend_trial,
+    "attach": attach, "cancel": cancel, "undo": undo,
+    "change": change, "revoke": revoke, "reactivate": reactivate, "extend_trial": extend_trial,
     "end_trial": end_trial, "pay": pay, "retry": retry, "write_off": write_off, "grace": grace, "record": record,
     "page_return": page_return, "page_expire": page_expire, "profile": profile,
     "confirm": confirm, "confirm_return": confirm_return, "erase": erase, "refund": refund,

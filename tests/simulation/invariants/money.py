@@ -56,7 +56,9 @@ def money(world: World) -> Iterator[str]:
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
         bad = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.UNCOLLECTIBLE)
         revenue = sum(
-            i.total - i.tax - i.credited - _returned(i) for i in of if i.status is not InvoiceStatus.VOID
+            i.total - i.credit_granted - i.tax - i.credited - _returned(i)
+            for i in of
+            if i.status is not InvoiceStatus.VOID
         )
         credit = sum(c.amount for a in accounts for c in a.credits if c.currency == currency)
         booked = ledger[currency]
@@ -100,8 +102,11 @@ def disputes(world: World) -> Iterator[str]:
         for each in payment.disputes
     }
     last = {notice.reference: notice for notice in world.processor.notices if "dispute" in notice.kind}
+    late = {
+        payment.reference for payment in world.records(Payment)
+    }  # no invoice was paid with it: only reported
     for payment in world.processor.payments.values():
-        for reference, state in payment.disputes.items():
+        for reference, state in payment.disputes.items() if payment.reference not in late else ():
             if readable(world, last[payment.reference]) and noted.get(reference) != state:
                 yield f"{reference} is {state}, noted is {noted.get(reference)}"
     open_ = {each for each, state in noted.items() if state.status in _OPEN}

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chalicelib.domain.calendar import Interval, Period
+from chalicelib.domain.invoice import CauseKind, Invoice
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.subscription import Billing, Subscription
 from tests.simulation.world import World
@@ -20,14 +21,18 @@ def periods(world: World) -> Iterator[str]:
     runs: list[tuple[Subscription, list[Period]]] = []
     current: dict[str, list[Period]] = {}
     latest: dict[str, Subscription] = {}
+    cycles = {invoice.id: invoice.cause.kind for invoice in world.records(Invoice)}
     for record in (record for _, record in world.store.committed):
         if isinstance(record, Subscription):
+            known = latest.get(record.id)
             latest[record.id] = record
+            if known and (known.anchor, known.interval) != (record.anchor, record.interval):
+                current.pop(record.id, None)  # changed to another interval: from then on, by that
             if record.cycle < 0:  # paid after it had been unpaid: its time goes on from then
                 current.pop(record.id, None)
         facts = {fact.type: fact for fact in record.facts} if isinstance(record, JournalEntry) else {}
         opened = facts.get("invoice.opened")
-        if opened is None:
+        if opened is None or cycles.get(opened.subject) is not CauseKind.CYCLE:
             continue
         id_ = str(opened.data["subscription"])
         start, end = (datetime.fromisoformat(str(opened.data[key])) for key in ("period_start", "period_end"))

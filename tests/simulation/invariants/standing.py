@@ -39,7 +39,8 @@ def nothing_left(world: World) -> Iterator[str]:
     yield from (f"dead letter: {each}" for each in world.dead_letters)
     for account in world.records(Account):
         for credit in account.credits:
-            if credit.amount < 0 and not _is_carried(credit.source, invoices):
+            given_back = credit.source.startswith("ref_")  # at the processor, after it had become credit
+            if credit.amount < 0 and not given_back and not _is_carried(credit.source, invoices):
                 yield f"{account.customer_id} has a debit of {credit.amount} from {credit.source}"
 
 
