@@ -57,7 +57,9 @@ def canceled(
     assert decision.invoice is not None
     if invoice.activates or not is_collected_by_run(invoice):
         return decision
-    if dunning.has_ended(subscription):
+    run = subscription.dunning
+    fell_back = subscription.is_running and (run is None or invoice.id not in run.invoices)
+    if dunning.has_ended(subscription) or fell_back:
         return given_up(decision, decision.invoice, (), at.business)
     after = _resumed(subscription, invoice.id, at.business)
     return replace(decision, subscription=after if after != subscription else None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from chalicelib.application import checkout, confirmation, dunning, payment_methods, subscriptions
+from chalicelib.application.collection import collect_due
 from chalicelib.application.confirmation import Link, Standing
 from chalicelib.application.entitlements import get_entitlements
 from chalicelib.application.invoices import pay_invoice
@@ -64,6 +65,19 @@ def at_the_bank(world: World, sub: Subscription, *, passed: bool = True) -> Link
     back = world.parts.gateway.authenticate(last(world, sub).attempts[-1].reference, passed=passed)
     assert read(back) == found
     return found
+
+
+def test_what_waits_when_its_run_ends_on_the_free_plan_is_given_up_with_it() -> None:
+    world, sub = waiting(DunningPolicy(days=(0, 40), end=EndState.FREE_PLAN, free_plan="free"))
+    world.advance(days=31)
+    older, newer = world.invoices(sub)[-2:]
+    late = world.ctx(now=world.now + timedelta(days=10))
+    with pytest.raises(PaymentDeclinedError):
+        pay_invoice(late, newer.id, payment_method=None)
+    assert world.reload(sub).plan.product == "free"
+    collect_due(late, older.id)
+    assert [each.status for each in world.invoices(sub)[-2:]] == ["uncollectible", "uncollectible"]
+    assert_books(world)
 
 
 def test_nothing_is_tried_while_it_waits_and_confirming_ends_the_run() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.application import dunning, dunning_report, payments, subscriptions
+from chalicelib.application import changes, dunning, dunning_report, payments, subscriptions
 from chalicelib.application.dunning_report import Day, Tally, read_cases, read_days, recount
 from chalicelib.domain.calendar import Interval, IntervalUnit
+from chalicelib.domain.change import ChangeOrder
 from chalicelib.domain.dunning_policy import DunningPolicy
 from chalicelib.domain.errors import PaymentDeclinedError
 from chalicelib.domain.invoice import InvoiceStatus
@@ -159,6 +160,16 @@ def test_money_by_other_ways_is_recovered_too_and_a_part_of_it_counts(story: Sto
     assert (total.lost, total.recovered_amount) == (1, 900)
     assert total.lost_amount == 1900 - 900 - last.credited
     assert total.undecided_amount == 0
+
+
+def test_a_change_that_is_not_paid_for_is_no_case(story: Story) -> None:
+    sub = story.subscribed("insufficient_funds")
+    story.to("2026-03-10T12:00:00+00:00")
+    story.world.facts()
+    with pytest.raises(PaymentDeclinedError):
+        changes.change_subscription(story.world.ctx(), sub.id, ChangeOrder(plan="pro"))
+    assert "payment.failed" in story.world.facts()
+    assert story.days() == []
 
 
 def test_a_sent_invoice_and_a_first_payment_are_no_cases(story: Story) -> None:
