@@ -45,7 +45,7 @@ def notes(price: Price, language: str) -> list[str]:
     found = (
         (
             rate.model is PricingModel.PACKAGE,
-            f"per {format_number(rate.package_size, language)} or part of them",
+            f"a begun {format_number(rate.package_size, language)} counts whole",
         ),
         (rate.model is PricingModel.VOLUME, "all at the price of the tier that you reach"),
         (rate.billing_unit != 1, f"counted in steps of {format_number(rate.billing_unit, language)}"),

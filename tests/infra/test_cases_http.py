@@ -383,6 +383,9 @@ class TestOtherModels:
             assert self.sentence(billing, invoice) == (
                 "Pro × 2300, 200 included, Apr 1 – 30: 3 packages of 1,000 × $5.00"
             )
+            page = billing("GET", "/pricing", query={"key": billing.api.sandbox.publishable_token}).text
+            assert "per 1,000, per month" in page
+            assert "A begun 1,000 counts whole, the first 200 are included." in page
             publish(billing, plan(price("percentage", "2.5"), per_seat=True))
             invoice = renewed(billing, 123_450)
             assert invoice["total"] == 3086

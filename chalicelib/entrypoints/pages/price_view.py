@@ -146,6 +146,8 @@ class _Shown:
     def _per(self, price: Price) -> str:
         seats = {plan.id for plan in self.catalog.plans if plan.per_seat}
         each = "per seat, " if price.plan in seats else "each, " if price.rate.model in EACH else ""
+        if price.rate.model is PricingModel.PACKAGE:
+            each = f"per {format_number(price.rate.package_size, self.visit.language)}, "
         return f"{each}per {price.interval}" if price.interval.count == 1 else f"{each}every {price.interval}"
 
     def _other(self, offer: Offer[Plan], price: Price) -> str:
