@@ -19,6 +19,7 @@ from chalicelib.application.subscriptions import (
     load_buyer,
     occasion,
     require_method,
+    usage_of,
 )
 from chalicelib.domain import billing, changing, ids
 from chalicelib.domain.card_limit import admitted
@@ -36,6 +37,7 @@ from chalicelib.domain.customer import CollectionMethod, Member
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
+from chalicelib.domain.metered import given_back
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.schedule import DueKind, next_due
 from chalicelib.domain.subscription import PendingChange, Subscription
@@ -155,10 +157,11 @@ def _decided(ctx: Context, subscription: Subscription, change: PendingChange, at
     buyer = load_buyer(ctx, subscription.customer_id)
     catalog = ctx.catalogs.version(ctx.env, change.catalog_version)
     invoices = _invoices_of_period(ctx, subscription)
-    result = changing.changed(subscription, change, invoices, catalog.proration, at)
+    used = usage_of(ctx, subscription, change.items)
+    result = changing.changed(subscription, change, invoices, catalog.proration, at, used)
     cause = f"change:{subscription.id}:{change.change_id}"
     if not result.lines:
-        return _in_force(subscription, result, change, Decision(cause=cause))
+        return _in_force(subscription, result, change, Decision(cause=cause, also=result.usages))
     now_due = occasion(ctx, result.subscription, buyer.customer, catalog)
     opened = billing.open_invoice(
         result.subscription,
@@ -170,6 +173,7 @@ def _decided(ctx: Context, subscription: Subscription, change: PendingChange, at
     )
     decision = Decision(
         cause=cause,
+        also=result.usages,
         account=opened.account,
         invoice=opened.invoice,
         facts=opened.facts,
@@ -229,6 +233,7 @@ def _given_up(ctx: Context, subscription: Subscription, invoice: Invoice) -> Dec
         account=voided.account,
         invoice=voided.invoice,
         subscription=kept,
+        also=given_back(usage_of(ctx, subscription), invoice),
         facts=(*voided.facts, refused),
         postings=voided.postings,
     )

@@ -34,9 +34,11 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.in_arrears import is_billed_in_advance
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
+from chalicelib.domain.metered import meters_of
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.ordering import Order
-from chalicelib.domain.subscription import Status, Subscription
+from chalicelib.domain.subscription import Item, Status, Subscription
+from chalicelib.domain.usage import Usage, usage_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +200,19 @@ def occasion(ctx: Context, subscription: Subscription, customer: Customer, catal
         seller=catalog.seller,
         minimum=minimum,
         attempts_per_card=policy.attempts_per_card,
+        usage=usage_of(ctx, subscription),
     )
+
+
+def usage_of(
+    ctx: Context, subscription: Subscription, also: Sequence[Item] = ()
+) -> tuple[Usage, ...]:
+    """What it has used on the meters that it is billed for (and that `also` will be); nothing is read where there
+    are none.
+    """
+    meters = meters_of((*subscription.items, *also))
+    keys = [child_key(Usage, ctx.env, usage_id(subscription.id, meter)) for meter in meters]
+    return tuple(usage for usage in (ctx.store.get_many(keys) if keys else ()) if usage is not None)
 
 
 def confirmation_url(ctx: Context, subscription: Subscription) -> str | None:

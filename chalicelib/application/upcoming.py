@@ -46,7 +46,7 @@ def _following(ctx: Context, subscription: Subscription) -> Invoice | None:
     if subscription.status is Status.TRIALING and trial is not None:
         at, use_case = trial.ends_at, renewals.end_trial
     elif period is not None and subscription.is_running:
-        at, use_case = period.end, renewals.renew_subscription
+        at, use_case = period.end + subscription.usage_grace, renewals.renew_subscription
     else:
         return None
     if leaving is not None and leaving.at <= at:

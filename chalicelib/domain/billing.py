@@ -20,6 +20,7 @@ from chalicelib.domain.line_items import WHOLE, lines_of
 from chalicelib.domain.proration import Granularity, parts_of
 from chalicelib.domain.subscription import Item, Subscription
 from chalicelib.domain.tax import NO_TAX, TaxTerms
+from chalicelib.domain.usage import Usage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,7 @@ class Occasion:
     minimum: int = 0
     redemptions: tuple[Redemption, ...] = ()
     tax: TaxTerms = NO_TAX
+    usage: tuple[Usage, ...] = ()
     attempts_per_card: int = 15
 
 

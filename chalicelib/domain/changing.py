@@ -15,9 +15,11 @@ from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, Line
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import full_period, subscription_data
+from chalicelib.domain.metered import Metered, metered, meters_of
 from chalicelib.domain.metrics import recurring
 from chalicelib.domain.proration import Granularity, parts_left
 from chalicelib.domain.subscription import Billing, PendingChange, Status, Subscription
+from chalicelib.domain.usage import Usage, ended
 
 PAYABLE_FOR = timedelta(hours=23)
 """How long a change waits for its payment; never beyond the end of the period."""
@@ -29,6 +31,8 @@ class Changed:
 
     subscription: Subscription
     lines: tuple[Line, ...] = ()
+    usages: tuple[Usage, ...] = ()
+    """With the windows billed that the change ends."""
 
 
 def pending_change(target: Target, at: datetime, change_id: str, *, prorate: bool = True) -> PendingChange:
@@ -65,6 +69,7 @@ def changed(
     invoices: Sequence[Invoice],
     granularity: Granularity,
     now: datetime,
+    usages: Sequence[Usage] = (),
 ) -> Changed:
     """What the change makes of the subscription now, and what it costs. `invoices` are those of the present period,
     oldest first.
@@ -80,15 +85,18 @@ def changed(
     billed = [line for item in subscription.items for line in billed_lines(item, invoices)]
     lines: tuple[Line, ...] = ()
     rest = _stretch(subscription, granularity, now)
+    used = Metered()
     if _closes_arrears(subscription, change):
-        lines = in_arrears.served(subscription, granularity, now)
+        used = metered(subscription, usages, now, late=False)
+        lines = in_arrears.served(subscription, granularity, now) + used.lines
+    begun = _begun_to_meter(subscription, after, usages, now)
     if _keeps_period(subscription, change):
         if rest is not None and change.prorate:
             lines += prorated(subscription.items, after.items, billed, rest)
-        return Changed(after, lines)
+        return Changed(after, lines, used.usages + begun)
     if rest is not None:
         lines += unused(subscription.items, billed, rest)
-    return Changed(after, lines + first_lines(after, granularity))
+    return Changed(after, lines + first_lines(after, granularity), used.usages + begun)
 
 
 def in_force(subscription: Subscription, change: PendingChange, now: datetime) -> Subscription:
@@ -187,6 +195,14 @@ def _data(before: Subscription, change: PendingChange) -> dict[str, object]:
         "previous_interval": str(before.interval) if before.interval else None,
         "mrr_change": recurring(after) - recurring(before),
     }
+
+
+def _begun_to_meter(
+    before: Subscription, after: Subscription, usages: Sequence[Usage], now: datetime
+) -> tuple[Usage, ...]:
+    """What was used on meters that were not billed for ends here, so that only what comes is."""
+    new = set(meters_of(after.items)) - set(meters_of(before.items))
+    return tuple(ended(usage, before, now) for usage in usages if usage.meter in new)
 
 
 def _keeps_period(subscription: Subscription, change: PendingChange) -> bool:

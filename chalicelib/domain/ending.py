@@ -13,6 +13,7 @@ from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.holding import begin_automatic
 from chalicelib.domain.invoice import Cause, CauseKind, InvoiceStatus, Line
+from chalicelib.domain.metered import metered
 from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.subscription import Subscription
@@ -31,7 +32,8 @@ def with_final_invoice(
     """The decision that ends `subscription`, with its final invoice for what was served until `until`, and the first
     attempt on it written down; as it is where nothing was served unbilled.
     """
-    lines = in_arrears.served(subscription, granularity, until)
+    used = metered(subscription, occasion.usage, min(until, at.business))
+    lines = in_arrears.served(subscription, granularity, until) + used.lines
     if not lines:
         return decision
     opened = _final(subscription, account, lines, occasion)
@@ -44,6 +46,7 @@ def with_final_invoice(
         decision,
         account=account,
         invoice=invoice,
+        also=decision.also + used.usages,
         facts=decision.facts + opened.facts,
         postings=decision.postings + opened.postings,
     )

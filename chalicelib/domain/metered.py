@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.catalog import Price
-from chalicelib.domain.invoice import Line
+from chalicelib.domain.invoice import Invoice, Line
 from chalicelib.domain.lifecycle import full_period
 from chalicelib.domain.line_items import WHOLE, served_lines
 from chalicelib.domain.money import parse_unit_amount, round_half_away
 from chalicelib.domain.pricing import rate
 from chalicelib.domain.proration import Granularity, share_of
 from chalicelib.domain.subscription import Item, Subscription
-from chalicelib.domain.usage import Usage, Window, billable, billed, ended, new_usage
+from chalicelib.domain.usage import Usage, Window, billable, billed, ended, new_usage, reopened
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +27,16 @@ class Metered:
     usages: tuple[Usage, ...] = ()
 
 
-def is_metered(item: Item) -> bool:
-    return item.price is not None and item.price.meter is not None
+def meters_of(items: Iterable[Item]) -> tuple[str, ...]:
+    """The meters that these items are billed for, each once."""
+    return tuple(dict.fromkeys(item.price.meter for item in items if item.price and item.price.meter))
 
 
-def meters_of(subscription: Subscription) -> tuple[str, ...]:
-    """The meters that the subscription is billed for."""
-    return tuple(item.price.meter for item in subscription.items if item.price and item.price.meter)
-
-
-def grace_of(subscription: Subscription) -> timedelta:
-    """How long after a period its renewal waits for usage that is reported late."""
-    minutes = (item.price.grace_minutes for item in subscription.items if item.price is not None)
-    return timedelta(minutes=max(minutes, default=0))
-
-
-def metered(subscription: Subscription, usages: Iterable[Usage], until: datetime) -> Metered:
-    """What was used up to `until`, an end of a period or of the service, and is not billed yet.
+def metered(
+    subscription: Subscription, usages: Iterable[Usage], until: datetime, *, late: bool = True
+) -> Metered:
+    """What was used up to `until`, an end of a period or of the service, and is not billed yet; without `late` not
+    what was reported late for windows that were billed before.
 
     A window without any usage is billed too, for the flat amounts and commitments that its price has. Pure: the
     usages say what was billed, so the next invoice begins after it.
@@ -56,8 +49,9 @@ def metered(subscription: Subscription, usages: Iterable[Usage], until: datetime
             continue
         usage = own.get(item.price.meter) or new_usage(subscription, item.price.meter)
         usage = ended(replace(usage, priced=True), subscription, until)
-        due = [window for window in billable(usage, until) if not _is_free(subscription, item, window)]
-        free = [window for window in billable(usage, until) if window not in due]
+        open_ = [window for window in billable(usage, until) if late or window.billed is None]
+        due = [window for window in open_ if not _is_free(subscription, item, window)]
+        free = [window for window in open_ if window not in due]
         lines += (line for window in due for line in _lines(item, window, _share(subscription, window)))
         after.append(billed(billed(usage, free, None), due, item.price))
     return Metered(tuple(lines), tuple(after))
@@ -70,6 +64,12 @@ def _is_free(subscription: Subscription, item: Item, window: Window) -> bool:
         return window.price is None
     on_trial = trial is not None and window.start < trial.ends_at
     return on_trial or (begun is not None and window.start < begun)
+
+
+def given_back(usages: Iterable[Usage], invoice: Invoice) -> tuple[Usage, ...]:
+    """The usages with the windows open again that an invoice of a change had billed, which is void now."""
+    starts = {line.period.start for line in invoice.lines if line.kind == "usage" and line.period}
+    return tuple(reopened(usage, starts) for usage in usages if starts)
 
 
 def _share(subscription: Subscription, window: Window) -> Fraction:

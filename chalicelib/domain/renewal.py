@@ -26,11 +26,13 @@ from chalicelib.domain.lifecycle import (
     subscription_data,
     with_first_period,
 )
+from chalicelib.domain.metered import metered
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.schedule import next_reminder
 from chalicelib.domain.subscription import Billing, Item, ItemKind, Status, Subscription
+from chalicelib.domain.usage import Usage
 
 LAPSED = "trial_lapsed"
 INVOICE_NET_DAYS = 14
@@ -67,10 +69,12 @@ def renew(
         ahead, movements = moved(ahead, cause)
         return closing(Decision(cause=cause, subscription=ahead, facts=facts, movements=movements))
     data = subscription_data(ahead)
+    used = metered(subscription, occasion.usage, end)
     return bill_period(
         ahead,
         account,
-        served=in_arrears.served(subscription, granularity),
+        served=in_arrears.served(subscription, granularity) + used.lines,
+        usages=used.usages,
         occasion=occasion,
         granularity=granularity,
         at=at,
@@ -217,12 +221,14 @@ def bill_period(
     at: Instants,
     facts: tuple[Fact, ...] = (),
     served: tuple[Line, ...] = (),
+    usages: tuple[Usage, ...] = (),
     first: bool = False,
     hosted: bool = False,
 ) -> Decision:
     """Open the cycle invoice of the subscription's current period and write down its first attempt.
 
-    `served` are the lines of the period before, of what is billed in arrears. Nothing to bill is no invoice.
+    `served` are the lines of the period before, of what is billed in arrears, and `usages` what these bill. Nothing
+    to bill is no invoice.
     A later period of a customer who disputes a payment waits for the end of that; a first one was asked for.
     """
     if not served and not in_arrears.is_billed_in_advance(subscription):
@@ -252,6 +258,7 @@ def bill_period(
         subscription=subscription,
         invoice=invoice,
         facts=facts + extra,
+        also=usages,
         postings=opened.postings,
         movements=movements,
     )

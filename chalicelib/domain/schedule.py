@@ -138,7 +138,7 @@ def _period_dues(subscription: Subscription) -> Iterator[Due]:
     """What the period's end brings, and a change before it: one for the end itself comes with the renewal."""
     period, change = subscription.period, subscription.pending
     if period is not None and subscription.status in (Status.ACTIVE, Status.PAST_DUE):
-        yield Due(period.end, DueKind.RENEWAL)
+        yield Due(period.end + subscription.usage_grace, DueKind.RENEWAL)
     if change is not None and (change.invoice_id is not None or period is None or change.at < period.end):
         yield Due(change.at, DueKind.CHANGE)
 

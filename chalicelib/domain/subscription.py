@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -235,6 +235,12 @@ class Subscription:
     def plan(self) -> Item:
         """The base plan's item: the first."""
         return self.items[0]
+
+    @property
+    def usage_grace(self) -> timedelta:
+        """How long after a period its renewal waits for usage that is reported late."""
+        minutes = (item.price.grace_minutes for item in self.items if item.price is not None)
+        return timedelta(minutes=max(minutes, default=0))
 
     @property
     def is_running(self) -> bool:

@@ -7,7 +7,7 @@ counts there; after that the difference is billed with the next invoice, under t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -170,6 +170,15 @@ def billed(usage: Usage, windows: Iterable[Window], price: Price | None) -> Usag
             for window in usage.windows
         ),
     )
+
+
+def reopened(usage: Usage, starts: Collection[datetime]) -> Usage:
+    """The usage with the windows that begin so not billed after all."""
+    windows = (
+        replace(window, billed=None, price=None) if window.start in starts else window
+        for window in usage.windows
+    )
+    return replace(usage, windows=tuple(windows))
 
 
 def usage_id(subscription_id: str, meter: str) -> str:
