@@ -8,7 +8,8 @@ say where an entry's events are, and make `rebuild` safe at any time.
 
 Units for n new entries of one environment: one BatchGet (1 + months), and one transaction of 2 (counter) + 2 n
 (marks) + 2 per KB of the events, deflated, + 2 per KB of each month's books: 2.3 per entry in batches of
-forty, 8 for an entry alone; + 2 per day of the dunning report that an entry adds to, and per case it begins.
+forty, 8 for an entry alone; + 2 per day of the dunning report that an entry adds to, and per case it begins; where
+there are movements of MRR, + 2 per KB of the month's metrics and of the movements' rows, and + 2 per trial that ends.
 A redelivered batch costs the same writes (they are refused), and writes nothing.
 """
 
@@ -17,28 +18,27 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chalicelib.application import dunning_report
-from chalicelib.application.books import books_key, by_month, journals, read_month
+from chalicelib.application import sums
+from chalicelib.application.books import journals
 from chalicelib.application.ops import Document, Ops, Write
 from chalicelib.application.ports import Store
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.journal import Actor, ActorKind, JournalEntry
 
 PART = 48
-"""Entries per transaction at most, which takes MOST writes besides counter and events: a mark each, and at worst a
-month's books each; fewer where they add to the dunning report.
+"""Entries per transaction at most, which takes MOST writes besides counter and events: a mark each, the months that
+they add to, and what each adds to reports.
 """
 MOST = 98
 LONGEST = 150_000
 """Characters of events per document, before they are deflated."""
 ATTEMPTS = 20
 """How often the next numbers are tried for while other projectors take them."""
-_Fold = Callable[[Mapping[str, Any] | None], dict[str, Any]]
 _CHUNKS = 8
 _MOST_CHUNKS = 128
 
@@ -131,11 +131,11 @@ def _append_part(ops: Ops, env: str, part: Sequence[JournalEntry]) -> int:
 
 
 def _writes(ops: Ops, env: str, part: Sequence[JournalEntry]) -> list[Write]:
-    sums = _sums(env, part)
-    head, *stored = ops.get_many([(_head(env), "0"), *sums])
+    folds = sums.folds(env, part)
+    head, *stored = ops.get_many([(_head(env), "0"), *folds])
     last = int(head.data["last"]) if head else 0
-    writes = list(dunning_report.rows(env, part))
-    for ((pk, sk), folded), document in zip(sums.items(), stored, strict=True):
+    writes = list(sums.rows(env, part, number=last + 1))
+    for ((pk, sk), folded), document in zip(folds.items(), stored, strict=True):
         writes.append(Write(pk, sk, folded(document.data if document else None), _version(document)))
     number = last
     for entry in part:
@@ -146,21 +146,6 @@ def _writes(ops: Ops, env: str, part: Sequence[JournalEntry]) -> list[Write]:
     return [Write(_head(env), "0", {"last": number}, _version(head)), *writes]
 
 
-def _sums(env: str, part: Sequence[JournalEntry]) -> dict[tuple[str, str], _Fold]:
-    """What the entries add to, and how: by key, from what is stored to what is to be."""
-
-    def month(name: str, booked: list[JournalEntry]) -> _Fold:
-        return lambda data: read_month(name, data).folded(booked).written()
-
-    def day(name: str, tallies: list[tuple[dunning_report.Cell, dunning_report.Tally]]) -> _Fold:
-        return lambda data: dunning_report.read_day(name, data).folded(tallies).written()
-
-    months = {(books_key(env), name): month(name, booked) for name, booked in by_month(part).items()}
-    key = dunning_report.report_key(env)
-    days = {(key, name): day(name, tallies) for name, tallies in dunning_report.by_day(part).items()}
-    return months | days
-
-
 def _unseen(ops: Ops, env: str, part: Sequence[JournalEntry]) -> list[JournalEntry]:
     marks = ops.get_many([(_mark(env, entry.id), "0") for entry in part])
     return [entry for entry, mark in zip(part, marks, strict=True) if mark is None]
@@ -169,15 +154,18 @@ def _unseen(ops: Ops, env: str, part: Sequence[JournalEntry]) -> list[JournalEnt
 def _parts(entries: Sequence[JournalEntry]) -> Iterator[list[JournalEntry]]:
     part: list[JournalEntry] = []
     size = writes = 0
+    shared: set[tuple[str, str]] = set()
     for entry in entries:
         length = len(json.dumps(_compact(entry)))
-        weight = 2 + dunning_report.weight(entry)
-        if part and (len(part) == PART or size + length > LONGEST or writes + weight > MOST):
+        weight, also = 1 + sums.weight(entry), sums.shared(entry)
+        full = writes + weight + len(shared | also) > MOST
+        if part and (len(part) == PART or size + length > LONGEST or full):
             yield part
-            part, size, writes = [], 0, 0
+            part, size, writes, shared = [], 0, 0, set()
         part.append(entry)
         size += length
         writes += weight
+        shared |= also
     if part:
         yield part
 

@@ -66,10 +66,9 @@ def _steps(subscription: Subscription, after: Counted) -> Iterator[FunnelStep]:
         change = (after.trial_mrr or 0) - (before.trial_mrr or 0)
         yield replace(step, amount=change, count=running)
     if after.trial is not before.trial and after.trial is not None:
-        trial = replace(step, kind=FunnelKind.TRIAL_ENDED, trial_ended_at=_trial_end(subscription))
-        if before.trial is not None:
-            yield replace(trial, outcome=str(before.trial), count=-1)
-        yield replace(trial, outcome=str(after.trial), count=1)
+        kind = FunnelKind.TRIAL_ENDED if before.trial is None else FunnelKind.TRIAL_DECIDED
+        ended_at = _trial_end(subscription)
+        yield replace(step, kind=kind, outcome=str(after.trial), count=1, trial_ended_at=ended_at)
     if after.is_free and not before.is_free:
         yield replace(step, kind=FunnelKind.FREE, outcome="started", count=1)
     elif before.is_free and not after.is_free:

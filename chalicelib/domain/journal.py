@@ -64,6 +64,7 @@ class Movement:
 class FunnelKind(StrEnum):
     TRIAL = "trial"
     TRIAL_ENDED = "trial_ended"
+    TRIAL_DECIDED = "trial_decided"
     FREE = "free"
 
 
@@ -71,9 +72,9 @@ class FunnelKind(StrEnum):
 class FunnelStep:
     """A step of a subscription that brings no revenue yet.
 
-    `trial`: so many more trials run, and what they would bring per month changes by `amount`. `trial_ended`: one that
-    ended at `trial_ended_at` counts (or with -1 no longer counts) as `outcome`. `free`: on to a free plan
-    (`started`), or off it (`paid`, `ended`).
+    `trial`: `count` more trials run, and what they would bring per month changes by `amount`. `trial_ended`: one was
+    over at `trial_ended_at`, with this `outcome`; `trial_decided`: one that was over, and undecided, has its outcome.
+    `free`: on to a free plan (`started`), or off it (`paid`, `ended`).
     """
 
     kind: FunnelKind
