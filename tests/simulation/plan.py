@@ -41,7 +41,7 @@ def draw(seed: int) -> Plan:
     months = random.randint(2, 9)
     elapsed = 0.0
     while elapsed < months * 30 * 24 and len(drawing.steps) < MOST_STEPS:
-        if random.random() < 0.04:
+        if random.random() < 0.08:
             _rush(drawing)
         for _ in range(random.choice((0, 1, 1, 2))):
             (kind,) = random.choices(names, weights)

@@ -15,10 +15,12 @@ from typing import Any
 
 from chalicelib.adapters.catalogs import CachedCatalogs
 from chalicelib.adapters.memory.gateway import MemoryGateway
+from chalicelib.adapters.stripe.errors import GatewayMisuseError
 from chalicelib.application import catalog
 from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import account_key, child_key, key_of
+from chalicelib.domain.customer import Customer
 from chalicelib.domain.environment import LIVE, Environment
 from chalicelib.domain.errors import ConflictError, DomainError, GatewayUnavailableError, PaymentPendingError
 from chalicelib.domain.journal import CLOCK, Actor, ActorKind, JournalEntry
@@ -202,10 +204,17 @@ class World:
             raise
         except VersionConflict as escaped:
             raise Violation("a version conflict reached the edge") from escaped
+        except GatewayMisuseError as error:
+            if not self._is_just_erased():
+                raise Violation(f"GatewayMisuseError: {error}") from error
+            raise Throttled from error  # who works for somebody that is erased meanwhile fails, and finds out next time
         except Exception as error:
             raise Violation(f"{type(error).__name__}: {error}") from error
         finally:
             self.trap.dead = False
+
+    def _is_just_erased(self) -> bool:
+        return any(each.erased_at and each.erased_at >= self.step_began for each in self.records(Customer))
 
     def quietly(self, act: Callable[[], object]) -> bool:
         """A job without a message: what stops it today comes again with the next one."""

@@ -12,7 +12,7 @@ from chalicelib.domain.dispute import DisputeStatus
 from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.payment import Outcome, Payment
-from chalicelib.domain.refund import RefundStatus
+from chalicelib.domain.refund import Refund, RefundStatus
 from tests.simulation.invariants.arithmetic import rounded
 from tests.simulation.invariants.published import readable, refund_statuses
 from tests.simulation.world import World
@@ -61,6 +61,7 @@ def money(world: World) -> Iterator[str]:
             if i.status is not InvoiceStatus.VOID
         )
         credit = sum(c.amount for a in accounts for c in a.credits if c.currency == currency)
+        credit += sum(r.amount for r in world.records(Refund) if r.currency == currency and _holds_credit(r))
         booked = ledger[currency]
         for what, left, right in (
             ("the ledger does not balance", sum(booked.values()), 0),
@@ -113,6 +114,11 @@ def disputes(world: World) -> Iterator[str]:
     held = {each for account in world.records(Account) for each in account.disputes}
     if held != open_:
         yield f"open are {open_}, accounts say {held}"
+
+
+def _holds_credit(refund: Refund) -> bool:
+    """Under way, out of what was paid over: it cannot be spent, and is not gone yet."""
+    return refund.is_open and not refund.allocations
 
 
 def _given_back(world: World) -> Counter[str]:
