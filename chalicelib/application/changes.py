@@ -56,7 +56,7 @@ def change_subscription(ctx: Context, subscription_id: str, order: ChangeOrder) 
     """
     change_id = ids.token("change", subscription_id, ctx.request_key, length=ids.CHILD_LENGTH)
     changed = deciding(lambda: _start(ctx, subscription_id, order, change_id))
-    return _paid_for(ctx, changed, change_id)
+    return collect_change(ctx, changed, change_id)
 
 
 def revoke_change(ctx: Context, subscription_id: str) -> Subscription:
@@ -127,7 +127,7 @@ def give_up_change(ctx: Context, subscription_id: str) -> None:
 
 def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: str) -> Subscription:
     subscription = get_subscription(ctx, subscription_id)
-    if _is_known(ctx, subscription, change_id):
+    if is_known(ctx, subscription, change_id):
         return subscription
     bought = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     current = current_catalog(ctx)
@@ -140,7 +140,7 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
         planned, facts = changing.scheduled(subscription, change)
         cause = f"change:{subscription.id}:{change_id}:planned"
         return _stored(ctx, Decision(cause=cause, subscription=planned, facts=facts))
-    return _stored(ctx, _decided(ctx, subscription, change, ctx.now))
+    return _stored(ctx, decided(ctx, subscription, change, ctx.now))
 
 
 def _come_about(ctx: Context, subscription_id: str, change_id: str) -> Subscription:
@@ -149,14 +149,14 @@ def _come_about(ctx: Context, subscription_id: str, change_id: str) -> Subscript
     change = subscription.pending
     if change is None or change.change_id != change_id or change.invoice_id is not None:
         return subscription
-    return _stored(ctx, _decided(ctx, subscription, change, change.at))
+    return _stored(ctx, decided(ctx, subscription, change, change.at))
 
 
-def _decided(ctx: Context, subscription: Subscription, change: PendingChange, at: datetime) -> Decision:
+def decided(ctx: Context, subscription: Subscription, change: PendingChange, at: datetime) -> Decision:
     """The change as of `at`: in force with its invoice, or waiting for that to be paid."""
     buyer = load_buyer(ctx, subscription.customer_id)
     catalog = ctx.catalogs.version(ctx.env, change.catalog_version)
-    invoices = _invoices_of_period(ctx, subscription)
+    invoices = invoices_of_period(ctx, subscription)
     used = usage_of(ctx, subscription, change.items)
     result = changing.changed(subscription, change, invoices, catalog.proration, at, used)
     cause = f"change:{subscription.id}:{change.change_id}"
@@ -167,7 +167,7 @@ def _decided(ctx: Context, subscription: Subscription, change: PendingChange, at
         result.subscription,
         card_limits.with_room(ctx, buyer.account, now_due.attempts_per_card),
         result.lines,
-        cause=_cause(change.change_id),
+        cause=cause_of(change.change_id),
         period=result.subscription.period,
         occasion=now_due,
     )
@@ -195,7 +195,7 @@ def _in_force(before: Subscription, result: Changed, change: PendingChange, deci
     return replace(decision, subscription=after, facts=(*decision.facts, *facts), movements=movements)
 
 
-def _paid_for(ctx: Context, subscription: Subscription, change_id: str) -> Subscription:
+def collect_change(ctx: Context, subscription: Subscription, change_id: str) -> Subscription:
     """Collect the invoice that the change waits for, if it does, and say what came of it."""
     change = subscription.pending
     if change is None or change.change_id != change_id or change.invoice_id is None:
@@ -239,21 +239,21 @@ def _given_up(ctx: Context, subscription: Subscription, invoice: Invoice) -> Dec
     )
 
 
-def _invoices_of_period(ctx: Context, subscription: Subscription) -> list[Invoice]:
+def invoices_of_period(ctx: Context, subscription: Subscription) -> list[Invoice]:
     """What was billed for the present period so far, oldest first."""
     if subscription.period is None:
         return []
-    causes = [cycle_cause(subscription.period.start), *map(_cause, subscription.changes)]
+    causes = [cycle_cause(subscription.period.start), *map(cause_of, subscription.changes)]
     keys = [child_key(Invoice, ctx.env, invoice_id(subscription.id, cause)) for cause in causes]
     return [invoice for invoice in ctx.store.get_many(keys) if invoice is not None]
 
 
-def _is_known(ctx: Context, subscription: Subscription, change_id: str) -> bool:
+def is_known(ctx: Context, subscription: Subscription, change_id: str) -> bool:
     """Whether this request was here before: its change is in force, planned, waiting, or was refused."""
     pending = subscription.pending
     if change_id in subscription.changes or (pending is not None and pending.change_id == change_id):
         return True
-    key = child_key(Invoice, ctx.env, invoice_id(subscription.id, _cause(change_id)))
+    key = child_key(Invoice, ctx.env, invoice_id(subscription.id, cause_of(change_id)))
     invoice = ctx.store.get(key)
     if invoice is not None and invoice.status is InvoiceStatus.VOID:
         refuse_unpaid(ctx, invoice)
@@ -267,12 +267,17 @@ def _require_seats(ctx: Context, subscription: Subscription, target: Target) -> 
         require_seats(target, members, per_seat=catalog.plan(target.plan.product).per_seat)
 
 
-def _cause(change_id: str) -> Cause:
+def cause_of(change_id: str) -> Cause:
     return Cause(kind=CauseKind.CHANGE, reference=change_id)
 
 
-def _stored(ctx: Context, decision: Decision) -> Subscription:
+def stored(ctx: Context, decision: Decision) -> Decision:
+    """The decision, committed."""
     assert decision.subscription is not None
-    stored = decisions.commit(ctx, decision.subscription.customer_id, decision)
-    assert stored.subscription is not None
-    return stored.subscription
+    return decisions.commit(ctx, decision.subscription.customer_id, decision)
+
+
+def _stored(ctx: Context, decision: Decision) -> Subscription:
+    done = stored(ctx, decision).subscription
+    assert done is not None
+    return done

@@ -29,6 +29,8 @@ class Direction(StrEnum):
     UP = "up"
     DOWN = "down"
     NONE = "none"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

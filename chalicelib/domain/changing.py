@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from chalicelib.domain import in_arrears
 from chalicelib.domain.billing import recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
-from chalicelib.domain.change import Target
+from chalicelib.domain.change import Direction, Target
 from chalicelib.domain.change_lines import Stretch, billed_lines, prorated, stays, unused
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, Line
@@ -17,7 +17,7 @@ from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import full_period, subscription_data
 from chalicelib.domain.metered import Metered, metered, meters_of
 from chalicelib.domain.metrics import recurring
-from chalicelib.domain.proration import Granularity, parts_left
+from chalicelib.domain.proration import Granularity, parts_left, parts_left_on_cancel
 from chalicelib.domain.subscription import Billing, PendingChange, Status, Subscription
 from chalicelib.domain.usage import Usage, ended
 
@@ -35,7 +35,9 @@ class Changed:
     """With the windows billed that the change ends."""
 
 
-def pending_change(target: Target, at: datetime, change_id: str, *, prorate: bool = True) -> PendingChange:
+def pending_change(
+    target: Target, at: datetime, change_id: str, *, prorate: bool = True, is_large: bool = False
+) -> PendingChange:
     return PendingChange(
         at=at,
         items=target.items,
@@ -44,6 +46,7 @@ def pending_change(target: Target, at: datetime, change_id: str, *, prorate: boo
         catalog_version=target.catalog_version,
         direction=str(target.direction),
         prorate=prorate,
+        is_large=is_large,
     )
 
 
@@ -110,6 +113,7 @@ def in_force(subscription: Subscription, change: PendingChange, now: datetime) -
     )
     after = replace(
         subscription,
+        status=Status.ACTIVE if subscription.status is Status.PAUSED else subscription.status,
         items=items,
         interval=change.interval,
         catalog_version=change.catalog_version or subscription.catalog_version,
@@ -180,7 +184,10 @@ def noted(
 ) -> tuple[Subscription, tuple[Fact, ...]]:
     """The changed subscription, with the change remembered as long as its period lasts, and the fact."""
     after = replace(after, changes=(*after.changes, change.change_id))
-    return after, (Fact("subscription.changed", after.id, _data(before, change)),)
+    data = _data(before, change)
+    name = "subscription.resumed" if change.direction == Direction.RESUME else "subscription.changed"
+    large = (Fact("subscription.large_upgrade", after.id, data),) if change.is_large else ()
+    return after, (Fact(name, after.id, data), *large)
 
 
 def _data(before: Subscription, change: PendingChange) -> dict[str, object]:
@@ -217,6 +224,14 @@ def _closes_arrears(subscription: Subscription, change: PendingChange) -> bool:
     return any(not stays(item, change.items) for item in arrears) or (
         bool(arrears) and not _keeps_period(subscription, change)
     )
+
+
+def stretch_after(subscription: Subscription, granularity: Granularity, now: datetime) -> Stretch:
+    """What is left of the present period when the service stops now: the day is consumed."""
+    assert subscription.period is not None
+    full = full_period(subscription, subscription.cycle)
+    left = parts_left_on_cancel(full, now, subscription.zone, granularity)
+    return Stretch(left=left, period=Period(max(now, full.start), subscription.period.end), unit=granularity)
 
 
 def _stretch(subscription: Subscription, granularity: Granularity, now: datetime) -> Stretch | None:

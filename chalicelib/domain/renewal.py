@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from chalicelib.domain import changing, dunning, funnel, holding, in_arrears
+from chalicelib.domain import changing, dunning, funnel, holding, in_arrears, pausing
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.card_limit import admitted
@@ -86,6 +86,8 @@ def _ahead(subscription: Subscription, start: datetime) -> tuple[Subscription, t
     """The subscription in its next period, with the change that was to come at the end of this one in force."""
     change = subscription.pending
     facts: tuple[Fact, ...] = ()
+    if change is not None and pausing.is_pause(change):
+        return pausing.paused(subscription, change)
     if change is not None and change.invoice_id is None:
         before = subscription
         subscription = changing.in_force(before, change, start)

@@ -154,6 +154,10 @@ class PendingChange:
     direction: str = ""
     prorate: bool = True
     invoice_id: str | None = None
+    resumes_at: datetime | None = None
+    """Of a pause to come: when it ends by itself, None where somebody has to end it."""
+    is_large: bool = False
+    """It raises the recurring revenue by so much that sales are told."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from chalice.app import Blueprint
 
-from chalicelib.application import changes, subscriptions
+from chalicelib.application import changes, pauses, subscriptions
 from chalicelib.application.context import Context
 from chalicelib.application.previews import Preview, commit_previewed, preview
 from chalicelib.application.upcoming import upcoming_invoice
@@ -30,13 +30,15 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.subscription import Subscription
 from chalicelib.entrypoints.http.invoices import invoice_view
-from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
+from chalicelib.entrypoints.http.kit import Call, Schema, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.changes import (
     BoundCancelRequest,
+    BoundPauseRequest,
     BoundRequest,
     ChangeRequest,
     ChangeTerms,
+    PauseRequest,
     PreviewView,
 )
 from chalicelib.entrypoints.http.schemas.invoices import InvoiceView
@@ -192,6 +194,82 @@ def preview_reactivation(call: Call[None]) -> PreviewView:
 
 @endpoint(
     bp,
+    "POST",
+    "/v1/subscriptions/{id}/pause",
+    body=BoundPauseRequest,
+    answer=SubscriptionView,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="Pause at the end of what is paid for, or now; paused time is not billed",
+    errors=(*_REFUSALS, PreviewStaleError, GatewayUnavailableError),
+)
+def pause_subscription(call: Call[BoundPauseRequest]) -> SubscriptionView:
+    subscription_id = ids.require("sub", call.path["id"])
+    operation = _operation("pause", subscription_id, call.body)
+    paused = _bound(call.ctx, operation, call.body.preview_token, _pausing(subscription_id, call.body))
+    return subscription_view(paused)
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/pause/preview",
+    body=PauseRequest,
+    answer=PreviewView,
+    scope=Scope.READ,
+    tag="Previews",
+    summary="What pausing would bill and credit, with a token that binds it",
+    errors=_REFUSALS,
+)
+def preview_pause(call: Call[PauseRequest]) -> PreviewView:
+    subscription_id = ids.require("sub", call.path["id"])
+    operation = _operation("pause", subscription_id, call.body)
+    return _shown(call.ctx, preview(call.ctx, operation, _pausing(subscription_id, call.body)))
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/resume",
+    body=BoundRequest,
+    answer=SubscriptionView,
+    scope=Scope.WRITE,
+    tag="Subscriptions",
+    summary="Go on after a pause: a period begins anew, and is paid first",
+    errors=(*_REFUSALS, *_PAID, PreviewStaleError),
+)
+def resume_subscription(call: Call[BoundRequest]) -> SubscriptionView:
+    subscription_id = ids.require("sub", call.path["id"])
+    operation = _operation("resume", subscription_id, call.body)
+    with payment(call, ids.customer_of(subscription_id)) as ctx:
+        resumed = _bound(
+            ctx,
+            operation,
+            call.body.preview_token,
+            lambda ctx: pauses.resume_subscription(ctx, subscription_id),
+        )
+        return started_view(ctx, resumed)
+
+
+@endpoint(
+    bp,
+    "POST",
+    "/v1/subscriptions/{id}/resume/preview",
+    answer=PreviewView,
+    scope=Scope.READ,
+    tag="Previews",
+    summary="What resuming would cost, with a token that binds it",
+    errors=_REFUSALS,
+)
+def preview_resumption(call: Call[None]) -> PreviewView:
+    subscription_id = ids.require("sub", call.path["id"])
+    operation = _operation("resume", subscription_id, None)
+    resume = lambda ctx: pauses.resume_subscription(ctx, subscription_id)  # noqa: E731
+    return _shown(call.ctx, preview(call.ctx, operation, resume))
+
+
+@endpoint(
+    bp,
     "GET",
     "/v1/subscriptions/{id}/upcoming_invoice",
     answer=InvoiceView,
@@ -215,9 +293,17 @@ def _canceling(subscription_id: str, body: CancelRequest) -> Callable[[Context],
     )
 
 
-def _operation(
-    verb: str, subscription_id: str, body: ChangeTerms | CancelRequest | BoundRequest | None
-) -> str:
+def _pausing(subscription_id: str, body: PauseRequest) -> Callable[[Context], Subscription]:
+    return lambda ctx: pauses.pause_subscription(
+        ctx,
+        subscription_id,
+        at_period_end=body.at is CancelAt.PERIOD_END,
+        resumes_at=require_utc(body.resumes_at) if body.resumes_at else None,
+        credit=body.credit,
+    )
+
+
+def _operation(verb: str, subscription_id: str, body: Schema | None) -> str:
     """The request by its content: the same for its preview, which has no token yet."""
     content = {} if body is None else body.model_dump(mode="json", exclude={"preview_token"})
     return f"{verb}:{subscription_id}:{json.dumps(content, sort_keys=True)}"

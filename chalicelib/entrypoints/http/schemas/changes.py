@@ -13,6 +13,7 @@ from chalicelib.entrypoints.http.kit import Schema, View
 from chalicelib.entrypoints.http.schemas.invoices import InvoiceView
 from chalicelib.entrypoints.http.schemas.subscriptions import (
     AddOnRequest,
+    CancelAt,
     CancelRequest,
     Name,
     Quantity,
@@ -58,6 +59,20 @@ class ChangeRequest(ChangeTerms):
 
 
 class BoundCancelRequest(CancelRequest):
+    preview_token: PreviewToken
+
+
+class PauseRequest(Schema):
+    at: CancelAt = CancelAt.PERIOD_END
+    resumes_at: datetime | None = Field(
+        default=None, description="When it goes on by itself; null: when asked to."
+    )
+    credit: bool = Field(
+        default=True, description="Paused now, whether what is unused becomes account credit."
+    )
+
+
+class BoundPauseRequest(PauseRequest):
     preview_token: PreviewToken
 
 
