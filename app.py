@@ -21,6 +21,7 @@ from chalicelib.entrypoints.http import (
     keys,
     leads,
     members,
+    metrics,
     payment_methods,
     payments,
     plans,
@@ -66,6 +67,7 @@ app.register_blueprint(webhooks.bp)
 app.register_blueprint(events.bp)
 app.register_blueprint(books.bp)
 app.register_blueprint(reports.bp)
+app.register_blueprint(metrics.bp)
 app.register_blueprint(tick.bp)
 app.register_blueprint(due.bp)
 app.register_blueprint(notices.bp)
