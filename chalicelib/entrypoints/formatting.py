@@ -51,6 +51,25 @@ def format_number(number: int, language: str = DEFAULT_LANGUAGE) -> str:
     return str(format_decimal(number, locale=_locale(language)))
 
 
+def format_percent(percent: str, language: str = DEFAULT_LANGUAGE) -> str:
+    """A decimal string in percent, all of its digits: "19%", "8,875 %"."""
+    from babel.numbers import format_percent as written
+
+    return str(written(Decimal(percent).scaleb(-2), locale=_locale(language), decimal_quantization=False))
+
+
+def format_day(day: date, language: str = DEFAULT_LANGUAGE) -> str:
+    """August 21, 2026."""
+    from babel.dates import format_date
+
+    return str(format_date(day, format="long", locale=_locale(language)))
+
+
+def format_country(code: str, language: str = DEFAULT_LANGUAGE) -> str:
+    """A country's name by its ISO 3166-1 alpha-2 code; the code where it has none."""
+    return str(_locale(language).territories.get(code, code))
+
+
 def format_days(first: date, last: date, language: str = DEFAULT_LANGUAGE) -> str:
     """From one day to another, both in it: "Aug 21 – 31", with the years where there are two."""
     from babel.dates import format_interval

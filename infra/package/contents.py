@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-AWS_SERVICES = frozenset({"dynamodb", "ses", "sesv2", "sqs", "ssm"})
+AWS_SERVICES = frozenset({"dynamodb", "s3", "ses", "sesv2", "sqs", "ssm"})
 """Whose API descriptions botocore keeps: 15 MB would describe services that nobody here calls."""
 
 TOOLS = frozenset(
@@ -32,6 +32,10 @@ _LEFT_OUT = re.compile(
     r"|^boto3/(examples|data/(?!sqs|dynamodb))"
     r"|^aws_lambda_powertools/event_handler/openapi/swagger_ui/"
     r"|^pydantic/v1/"
+    r"|^reportlab/(fonts|graphics|platypus)/"
+    # No document has a picture: of Pillow only what importing it takes.
+    r"|^PIL/(?!(__init__|_version|_binary|_deprecate|_imaging|_typing|_util|ExifTags|Image|ImageMode|TiffTags)\.)"
+    r"|^pillow\.libs/lib(avif|brotli|freetype|harfbuzz|lcms2|png16|sharpyuv|webp)"
 )
 _BOTOCORE_SERVICE = re.compile(r"^botocore/data/([^/]+)/")
 _BABEL_LOCALE = re.compile(r"^babel/locale-data/([a-z]+)[^/]*\.dat$")

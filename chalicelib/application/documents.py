@@ -1,0 +1,168 @@
+"""Invoices as printed documents: made on demand, kept for whoever asks again, handed out by short-lived addresses.
+
+What is kept is named by everything that it shows, so it is never stale: once an invoice is paid, or its customer
+reads another language, its document has another name. A link in a letter opens one invoice for whoever has it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Protocol
+from urllib.parse import urlencode
+
+from chalicelib.application.context import Context
+from chalicelib.application.explanations import explained_to
+from chalicelib.application.records import customer_key
+from chalicelib.application.upcoming import upcoming_invoice
+from chalicelib.domain import ids
+from chalicelib.domain.credentials import entropy_of
+from chalicelib.domain.customer import Customer
+from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.invoice_document import Document, document_of
+
+PATH = "/invoice"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One entry; `running` is the subtotal after it, for the foot of a page that ends there."""
+
+    title: str
+    detail: str
+    quantity: str
+    rate: str
+    amount: str
+    running: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Total:
+    """`strong` is what the reader looks for, `aside` counts nothing."""
+
+    label: str
+    value: str
+    strong: bool = False
+    aside: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sheet:
+    """A document in somebody's words: text only, whatever kind it is. `paper` is a4 or letter; `stamp` is said on
+    every page; a column without a heading is not there; `page` has places for {page} and {pages}.
+    """
+
+    title: str
+    stamp: str
+    language: str
+    paper: str
+    number: str
+    seller: tuple[str, ...]
+    """The first line is the name."""
+    buyer_label: str
+    buyer: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    headline: str
+    columns: tuple[str, str, str, str]
+    """Headings of title, quantity, rate and amount."""
+    rows: tuple[Row, ...]
+    totals: tuple[Total, ...]
+    notes: tuple[str, ...]
+    carried: str
+    brought: str
+    foot: str
+    page: str
+    file_name: str
+
+
+class Shelf(Protocol):
+    """Where documents are kept. What lies under a name never changes."""
+
+    def has(self, name: str) -> bool: ...
+
+    def put(self, name: str, content: bytes, *, file_name: str) -> None:
+        """Keep it; again, it is the same."""
+        ...
+
+    def address(self, name: str) -> str:
+        """Where anybody can read it for the next minutes."""
+        ...
+
+
+class Press(Protocol):
+    """Makes documents. `edition` changes with the look of what it makes."""
+
+    edition: str
+
+    def draw(self, sheet: Sheet) -> bytes:
+        """The same sheet is always the same bytes."""
+        ...
+
+
+Word = Callable[[Document, str], Sheet]
+"""Puts a document into the words of a language."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Printing:
+    shelf: Shelf
+    press: Press
+    word: Word
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """What an address names; `token` proves that it came from us."""
+
+    invoice_id: str
+    token: str
+
+
+def invoice_address(ctx: Context, printing: Printing, invoice_id: str) -> str:
+    """Where the invoice's document can be read now; it is made unless it is there. Safe to run any number of times
+    and at once: whoever makes it, it is the same. NotFoundError.
+    """
+    invoice, customer = explained_to(ctx, invoice_id)
+    sheet = printing.word(document_of(invoice), customer.language)
+    name = f"{ctx.env}/{invoice.customer_id}/{invoice.id}/{_digest(sheet, printing.press.edition)}.pdf"
+    if not printing.shelf.has(name):
+        printing.shelf.put(name, printing.press.draw(sheet), file_name=sheet.file_name)
+    return printing.shelf.address(name)
+
+
+def upcoming_document(ctx: Context, printing: Printing, subscription_id: str) -> bytes:
+    """The draft of the invoice to come. It is out of date at once, so it is not kept. NotFoundError,
+    InvalidStateError where none is to come.
+    """
+    draft = upcoming_invoice(ctx, subscription_id)
+    customer = ctx.store.get(customer_key(ctx.env, draft.customer_id))
+    language = customer.language if isinstance(customer, Customer) else "en"
+    return printing.press.draw(printing.word(document_of(draft), language))
+
+
+def link_to(ctx: Context, invoice_id: str) -> str:
+    """The address that opens this invoice's document for whoever has it, for as long as there is the invoice."""
+    query = {"env": ctx.env, "invoice": invoice_id, "token": _token(ctx, invoice_id)}
+    return f"{ctx.services.public_url}{PATH}?{urlencode(query)}"
+
+
+def require_link(ctx: Context, link: Link) -> str:
+    """The id of the invoice that the link opens; NotFoundError for one that we did not make. Reads nothing."""
+    ids.require("inv", link.invoice_id)
+    if not hmac.compare_digest(_token(ctx, link.invoice_id).encode(), link.token.encode()):
+        raise NotFoundError("no such page", id=link.invoice_id)
+    return link.invoice_id
+
+
+def _token(ctx: Context, invoice_id: str) -> str:
+    entropy = entropy_of(ctx.services.pepper, "document", ctx.env, invoice_id)
+    return base64.urlsafe_b64encode(entropy).decode().rstrip("=")
+
+
+def _digest(sheet: Sheet, edition: str) -> str:
+    shown = json.dumps([edition, asdict(sheet)], ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(shown.encode()).hexdigest()[:32]
