@@ -6,6 +6,7 @@ from chalicelib.entrypoints.http import (
     books,
     catalog,
     changes,
+    charges,
     checkout,
     clock,
     customers,
@@ -50,6 +51,7 @@ app.register_blueprint(members.bp)
 app.register_blueprint(payment_methods.bp)
 app.register_blueprint(subscriptions.bp)
 app.register_blueprint(changes.bp)
+app.register_blueprint(charges.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(payments.bp)
 app.register_blueprint(disputes.bp)

@@ -32,7 +32,8 @@ def closing(
     `at`: the instant of a cancellation in the middle, whose day is consumed; None: the end of its period. Reads
     nothing for a subscription that is billed in advance. May run twice: the invoice's id follows from the period.
     """
-    if subscription.period is None or not any(is_in_arrears(item) for item in subscription.items):
+    owes = bool(subscription.charges) or any(is_in_arrears(item) for item in subscription.items)
+    if subscription.period is None or not owes:
         return decision
     owner = subscription.customer_id
     customer, account = ctx.store.get_many([customer_key(ctx.env, owner), account_key(ctx.env, owner)])

@@ -12,9 +12,11 @@ from chalicelib.domain.write_off import written_off
 
 
 def is_collected_by_run(invoice: Invoice) -> bool:
-    """Whether a decline of it begins a dunning run: it is charged automatically, and no change waits for it."""
+    """Whether a decline of it begins a dunning run: it is charged automatically, no change waits for it, and it is
+    for what the subscription is, not for a charge beside that.
+    """
     automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
-    return automatic and invoice.cause.kind is not CauseKind.CHANGE
+    return automatic and invoice.cause.kind not in (CauseKind.CHANGE, CauseKind.ONE_OFF)
 
 
 def by_age(invoice: Invoice, others: tuple[Invoice, ...]) -> tuple[str, ...]:

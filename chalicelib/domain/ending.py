@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import in_arrears
+from chalicelib.domain import in_arrears, one_off
 from chalicelib.domain.billing import Occasion, Opened, open_invoice
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.card_limit import admitted
@@ -34,6 +34,7 @@ def with_final_invoice(
     """
     used = metered(subscription, occasion.usage, min(until, at.business))
     lines = in_arrears.served(subscription, granularity, until) + used.lines
+    lines += one_off.lines_of(subscription.charges)
     if not lines:
         return decision
     opened = _final(subscription, account, lines, occasion)
@@ -42,9 +43,11 @@ def with_final_invoice(
     if automatic and invoice.status is InvoiceStatus.OPEN:
         invoice = begin_automatic(invoice, account, at)
         invoice, account = admitted(invoice, account, occasion.attempts_per_card, at.business)
+    ended = decision.subscription
     return replace(
         decision,
         account=account,
+        subscription=replace(ended, charges=()) if ended is not None else None,
         invoice=invoice,
         also=decision.also + used.usages,
         facts=decision.facts + opened.facts,
@@ -63,6 +66,6 @@ def _final(
         account,
         lines,
         cause=Cause(kind=CauseKind.FINAL, reference=start.isoformat()),
-        period=Period(start, max(line.period.end for line in lines if line.period)),
+        period=Period(start, max((line.period.end for line in lines if line.period), default=occasion.now)),
         occasion=occasion,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from chalicelib.domain import changing, dunning, funnel, holding, in_arrears, pausing
+from chalicelib.domain import changing, dunning, funnel, holding, in_arrears, one_off, pausing
 from chalicelib.domain.billing import Occasion, Opened, open_invoice, recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.card_limit import admitted
@@ -233,9 +233,11 @@ def bill_period(
     to bill is no invoice.
     A later period of a customer who disputes a payment waits for the end of that; a first one was asked for.
     """
+    served += one_off.lines_of(subscription.charges)
     if not served and not in_arrears.is_billed_in_advance(subscription):
         return _unbilled(subscription, facts, at, first=first)
     opened = _cycle_invoice(subscription, account, occasion, granularity, served, activates=first)
+    subscription = replace(subscription, charges=())
     invoice, account, extra = opened.invoice, opened.account, opened.facts
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if invoice.status is InvoiceStatus.OPEN and automatic:
@@ -299,10 +301,14 @@ def _cycle_invoice(
         account,
         served + ahead,
         cause=cycle_cause(subscription.period.start),
-        period=subscription.period if ahead else served[0].period,
+        period=subscription.period if ahead else _first_period(served) or subscription.period,
         occasion=occasion,
         activates=activates,
     )
+
+
+def _first_period(lines: Sequence[Line]) -> Period | None:
+    return next((line.period for line in lines if line.period is not None), None)
 
 
 def _anchored(subscription: Subscription, start: datetime) -> Subscription:

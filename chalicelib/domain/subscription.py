@@ -161,6 +161,17 @@ class PendingChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Charge:
+    """A one-off charge: `quantity` times `unit_amount`, a decimal string of minor units."""
+
+    id: str
+    description: str
+    unit_amount: str
+    at: datetime
+    quantity: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DunningRun:
     """Collecting after a decline: the step days count from `started_at`; oldest invoice first.
 
@@ -218,6 +229,8 @@ class Subscription:
     trial: Trial | None = None
     cancellation: Cancellation | None = None
     pending: PendingChange | None = None
+    charges: tuple[Charge, ...] = ()
+    """What waits for the next invoice."""
     changes: tuple[str, ...] = ()
     """Ids of the changes within the present period, in their order."""
     dunning: DunningRun | None = None

@@ -31,6 +31,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/payments/{id}/refunds": {},
     "PATCH /v1/signup_sessions/{id}": {"name": "Eve"},
     "POST /v1/subscriptions/{id}/cancel": {},
+    "POST /v1/subscriptions/{id}/charges": {"description": "Training", "unit_amount": "100"},
     "POST /v1/subscriptions/{id}/extend_grace": {"days": 7},
     "POST /v1/subscriptions/{id}/extend_trial": {"days": 7},
 }
