@@ -10,6 +10,7 @@ from chalicelib.domain import ids, journal
 from chalicelib.domain.calendar import Interval, IntervalUnit, Period
 from chalicelib.domain.catalog import Catalog, Party, Plan, Price, TrialEnd, TrialTerms
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, SignupSession
+from chalicelib.domain.credit_note import CreditNote, NoteLine
 from chalicelib.domain.customer import (
     Account,
     Address,
@@ -348,6 +349,22 @@ def every_record() -> list[Any]:
             payment_reference="pi_3",
             reference="re_3",
             look_at=END,
+        ),
+        CreditNote(
+            id=ids.child_id("crn", CUSTOMER, "1"),
+            customer_id=CUSTOMER,
+            subscription_id=invoice().subscription_id,
+            invoice_id=invoice().id,
+            number="C-CN-0001",
+            sequence=1,
+            currency="USD",
+            at=START,
+            lines=(NoteLine(line_id="plan", description="Pro", total=1200, tax=200, tax_rate="20"),),
+            total=1200,
+            tax=200,
+            credited=200,
+            refunded=1000,
+            refunds=(ids.child_id("ref", CUSTOMER, "1"),),
         ),
         journal_entry(),
         usage(),

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from chalicelib.domain import ids
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
+from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.customer import Account, Claim, Customer, Lead, Member
 from chalicelib.domain.environment import Environment, shard_count
 from chalicelib.domain.invoice import Invoice, invoice_of_payment
@@ -54,6 +55,7 @@ LAYOUTS: dict[type[Any], Layout] = {
     Member: Layout("M#", lambda record: ids.own_token(record.id)),
     Invoice: Layout("I#", lambda record: ids.own_token(record.id)),
     Payment: Layout("Y#", lambda record: ids.own_token(record.id)),
+    CreditNote: Layout("N#", lambda record: ids.own_token(record.id)),
     Refund: Layout("R#", lambda record: ids.own_token(record.id)),
     CheckoutSession: Layout("C#", lambda record: ids.own_token(record.id)),
     SignupSession: Layout("G#", lambda record: ids.own_token(record.id), listed="signups"),

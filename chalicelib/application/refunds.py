@@ -24,7 +24,7 @@ from chalicelib.domain.payment import Payment
 from chalicelib.domain.refund import Refund, RefundResult, RefundStatus, Source, share_of
 from chalicelib.domain.refund_rules import Wanted
 
-_BY_HAND = RefundResult(status=RefundStatus.SUCCEEDED)
+BY_HAND = RefundResult(status=RefundStatus.SUCCEEDED)
 
 
 def refund_payment(
@@ -58,7 +58,7 @@ def refund_payment(
         source = load_source(ctx, payment_id)
         refund = _asked(ctx, refund_id, source, wanted, reason)
         if source.by_hand:
-            return stored(ctx, refund_rules.found(source, refund, _BY_HAND, ctx.now))
+            return stored(ctx, refund_rules.found(source, refund, BY_HAND, ctx.now))
         return stored(ctx, refund_rules.begun(source, refund))
 
     return finish(ctx, deciding(decide))

@@ -137,7 +137,7 @@ class CardTry:
 class Account:
     """The money side of a customer: one small item that every invoice passes through.
 
-    `invoices` counts the invoice numbers taken, which is what makes them gapless per customer. `disputes` names the
+    `invoices` and `credit_notes` count the numbers taken, which makes them gapless per customer. `disputes` names the
     open disputes of the customer's payments: while there is one, nothing is charged automatically, and the
     subscriptions named by `suspended` give no access.
     """
@@ -152,6 +152,7 @@ class Account:
     suspended: tuple[str, ...] = ()
     tries: tuple[CardTry, ...] = ()
     """Of the last thirty days, as far as they may have failed."""
+    credit_notes: int = 0
     version: int = 0
 
 

@@ -134,6 +134,15 @@ class Line:
         return self.net + self.tax
 
 
+@dataclass(frozen=True, slots=True)
+class LineCredit:
+    """What credit notes gave back of a line: with tax, and the tax in it (positive minor units)."""
+
+    line_id: str
+    total: int
+    tax: int = 0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invoice:
     """From `open` on, lines and totals never change. Amounts are minor units of `currency`.
@@ -175,9 +184,15 @@ class Invoice:
     """Its first payment starts the subscription; until then that is `incomplete`."""
     checkout_id: str | None = None
     credited: int = 0
-    """Given up with credit before it was paid: time that was not served."""
+    """What lowered the amount due: time that was not served and is given up, and credit notes."""
     credit_granted: int = 0
     """What its lines give back beyond what they charge: account credit."""
+    line_credits: tuple[LineCredit, ...] = ()
+    """What credit notes gave back, by line."""
+    returned: int = 0
+    """What credit notes gave back beyond lowering the amount due: as credit or as refunds."""
+    lent: int = 0
+    """Refunded out of its payments for notes of later invoices, whose lines gave its lines back."""
     arrears: Arrears | None = None
     paid_at: datetime | None = None
     closed_at: datetime | None = None

@@ -142,7 +142,8 @@ class Payment:
     A payment born from one invoice's attempt is stored inside that invoice's item; its id says so. One that was
     recorded by hand is a record of its own, and every invoice that it pays holds its share under the same id.
     `amount` = allocations + `credited`, what was paid over and became account credit. Of it `refunded` has gone
-    back, `refunding` is on its way; `refunds` counts those begun.
+    back, `refunding` is on its way; `refunds` counts those begun. Of these `noted` and `noting` are what credit notes
+    account for.
     """
 
     id: str
@@ -162,6 +163,8 @@ class Payment:
     refunding: int = 0
     refunds: int = 0
     disputes: tuple[Dispute, ...] = ()
+    noted: int = 0
+    noting: int = 0
     version: int = 0
 
     @property

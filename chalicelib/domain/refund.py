@@ -76,6 +76,8 @@ class Refund:
     tries: int = 0
     request: str = ""
     """Fingerprint of the request that asked for it (idempotency stored with the effect)."""
+    credit_note: str = ""
+    """The note that owes it: it took revenue and tax back already. Failed, it is account credit."""
     version: int = 0
 
     @property
@@ -135,11 +137,13 @@ def reserved(source: Source, refund: Refund) -> Source:
 def released(source: Source, refund: Refund) -> Source:
     """The source after a refund failed: what was reserved or given back is the payment's again.
 
-    Money that was paid over, and could not be given back, is account credit (again).
+    Money that was paid over, or that a credit note owes, and could not be given back, is account credit (again).
     """
     was_booked = refund.status is RefundStatus.SUCCEEDED
     held = _shifted(source, refund, refunding=0 if was_booked else -1, refunded=-1 if was_booked else 0)
-    return held if refund.allocations else replace(held, account=_with_credit(held.account, refund))
+    if refund.allocations and not refund.credit_note:
+        return held
+    return replace(held, account=_with_credit(held.account, refund))
 
 
 def given_back(source: Source, refund: Refund) -> Source:
@@ -169,6 +173,7 @@ def _shifted(
 ) -> Source:
     """`refunding` and `refunded` up or down by the refund's amounts (times 1, 0 or −1)."""
     parts = {allocation.invoice_id: allocation.amount for allocation in refund.allocations}
+    by_note = 1 if refund.credit_note else 0
 
     def shift(share: Payment, amount: int) -> Payment:
         return replace(
@@ -176,6 +181,8 @@ def _shifted(
             refunding=share.refunding + refunding * amount,
             refunded=share.refunded + refunded * amount,
             refunds=share.refunds + number,
+            noting=share.noting + by_note * refunding * amount,
+            noted=share.noted + by_note * refunded * amount,
         )
 
     def shift_in(invoice: Invoice) -> Invoice:
@@ -206,5 +213,6 @@ def _without_credit(account: Account, refund: Refund) -> Account:
 
 
 def _with_credit(account: Account, refund: Refund) -> Account:
-    credit = Credit(refund.amount, refund.currency, refund.at, refund.payment_id)
+    source = refund.credit_note or refund.payment_id
+    credit = Credit(refund.amount, refund.currency, refund.at, source)
     return replace(account, credits=(*account.credits, credit))

@@ -1,8 +1,9 @@
 """What refunds do to the books: a function of what has been refunded so far, and of nothing else.
 
 A refund takes money out of cash against revenue and tax, in the proportion of the invoice that the money paid, or
-against customer credit where it was paid over. An entry books the difference between two states, so parts add up to
-the whole to the minor unit, and a refund that fails later leaves nothing behind.
+against customer credit where it was paid over or a credit note owes it (the note took revenue and tax back). An entry
+books the difference between two states, so parts add up to the whole to the minor unit, and a refund that fails later
+leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def _booked_of(invoice: Invoice) -> Counter[LedgerAccount]:
     """Where the processor moved more or less than was asked (it counts coarser), the difference is rounding's, as
     it was when the money came. What was paid for amounts carried in from other invoices takes no tax back.
     """
+    noted = sum(share.noted for share in invoice.payments)
     returned = sum(
-        round_half_away(Fraction(part.amount * share.refunded, share.amount))
+        round_half_away(Fraction(part.amount * (share.refunded - share.noted), share.amount))
         for share in invoice.payments
         for part in share.allocations
     )
@@ -57,6 +59,7 @@ def _booked_of(invoice: Invoice) -> Counter[LedgerAccount]:
             LedgerAccount.CASH: -invoice.amount_refunded,
             LedgerAccount.REVENUE: returned - tax,
             LedgerAccount.TAX: tax,
-            LedgerAccount.ROUNDING: invoice.amount_refunded - returned,
+            LedgerAccount.CUSTOMER_CREDIT: noted,
+            LedgerAccount.ROUNDING: invoice.amount_refunded - noted - returned,
         }
     )

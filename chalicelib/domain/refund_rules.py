@@ -9,7 +9,7 @@ from datetime import datetime
 from chalicelib.domain import refund_books
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import InvalidStateError, NotFoundError, ValidationError
-from chalicelib.domain.invoice import InvoiceStatus
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.payment import Allocation
 from chalicelib.domain.refund import (
@@ -104,6 +104,7 @@ def refund_data(refund: Refund) -> dict[str, object]:
         "amount": refund.amount,
         "currency": refund.currency,
         "reason": refund.reason,
+        "credit_note": refund.credit_note or None,
         "invoice": refund.allocations[0].invoice_id if refund.allocations else None,
         "allocations": [{"invoice": part.invoice_id, "amount": part.amount} for part in refund.allocations],
     }
@@ -164,7 +165,14 @@ def _left_by_invoice(source: Source, wanted: str | None) -> Iterator[Allocation]
             invoice=named[0].id,
         )
     for invoice in closed:
-        yield Allocation(invoice.id, left_of(share_of(invoice, source.payment.id)))
+        left = left_of(share_of(invoice, source.payment.id)) - _turned_into_credit(invoice)
+        yield Allocation(invoice.id, max(0, left))
+
+
+def _turned_into_credit(invoice: Invoice) -> int:
+    """What credit notes gave back as credit, beyond the credit that it was paid with: that money is given back."""
+    refunds = max(0, sum(share.noted + share.noting for share in invoice.payments) - invoice.lent)
+    return max(0, invoice.returned - refunds - invoice.credit_applied)
 
 
 def _left_as_credit(source: Source) -> int:

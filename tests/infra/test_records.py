@@ -52,6 +52,7 @@ class TestKeys:
         "Invoice": (f"live#{TOKEN}", "I#"),
         "Payment": (f"live#{TOKEN}", "Y#"),
         "Refund": (f"live#{TOKEN}", "R#"),
+        "CreditNote": (f"live#{TOKEN}", "N#"),
         "Usage": (f"live#{TOKEN}", "0M#"),
         "UsageEvent": (f"live#{TOKEN}", "E#7b409f932d2c88e97f0c17676c8420d3"),
         "JournalEntry": (f"live#{TOKEN}", "L#2026-03-01T09:30:12.123456+00:00#"),

@@ -1,0 +1,276 @@
+"""Issuing a credit note: how much, what becomes of it, and what it leaves behind.
+
+It first lowers its own invoice's amount due; the rest is refunded or becomes account credit, never more than was
+settled of the invoice by money, credit or lines that give back, less what was returned of that before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from chalicelib.domain.billing import invoice_data, paid_fact
+from chalicelib.domain.credit_note import (
+    CreditNote,
+    Left,
+    NoteLine,
+    note_number,
+    part_of,
+    spread,
+    with_credits,
+)
+from chalicelib.domain.customer import Account, CollectionMethod, Credit
+from chalicelib.domain.errors import ConflictError, InvalidStateError, ValidationError
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
+from chalicelib.domain.journal import Fact, LedgerAccount, Posting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a note is asked to give back: these `lines` ((id, amount or None for all that is left)), an `amount` over
+    all lines, or everything left. Amounts are minor units with tax.
+
+    Of what remains after the amount due was lowered, `refund` and `credit` say how much goes where; without them
+    `as_refund` does: refunded as far as there is money, or all of it credit.
+    """
+
+    lines: tuple[tuple[str, int | None], ...] = ()
+    amount: int | None = None
+    refund: int | None = None
+    credit: int | None = None
+    as_refund: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issued:
+    """A note with what it changed: the account (number, credit) and its invoice."""
+
+    note: CreditNote
+    account: Account
+    invoice: Invoice
+    facts: tuple[Fact, ...]
+    postings: tuple[Posting, ...]
+
+
+def require_creditable(invoice: Invoice) -> None:
+    """InvalidStateError for what no note can be of, ConflictError while the amount due is being charged."""
+    if invoice.status is InvoiceStatus.VOID:
+        raise InvalidStateError("nothing was ever owed of a void invoice", invoice=invoice.id)
+    if invoice.status is not InvoiceStatus.OPEN:
+        return
+    if invoice.activates:
+        raise InvalidStateError(
+            "what its subscription begins with is paid as a whole, or not at all",
+            fix="let it expire, or credit it once it is paid",
+            invoice=invoice.id,
+        )
+    if invoice.attempt is not None and invoice.attempt.is_open:
+        raise ConflictError(
+            "an attempt to collect this invoice is under way",
+            fix="repeat the request once it is settled",
+            invoice=invoice.id,
+        )
+
+
+def available(invoice: Invoice, left: Mapping[str, Left]) -> int:
+    """The most that a note may give back now, with tax."""
+    due = _due(invoice)
+    return max(0, min(sum(each.total for each in left.values()), due + _returnable(invoice)))
+
+
+def chosen(invoice: Invoice, left: Mapping[str, Left], wanted: Wanted) -> tuple[NoteLine, ...]:
+    """The lines of the note that is asked for. ValidationError for more than is left, InvalidStateError for nothing."""
+    most = available(invoice, left)
+    if not most:
+        raise InvalidStateError("nothing is left of this invoice to credit", invoice=invoice.id)
+    if wanted.lines:
+        _require_once(wanted)
+        lines = tuple(_named(invoice, left, index, *each) for index, each in enumerate(wanted.lines))
+        total = sum(line.total for line in lines)
+    else:
+        total = most if wanted.amount is None else wanted.amount
+        lines = ()
+    if total > most:
+        raise ValidationError(
+            f"only {most} is left to credit",
+            field="lines" if wanted.lines else "amount",
+            fix=f"credit at most {most}",
+            invoice=invoice.id,
+        )
+    return lines or over_all(invoice, left, total)
+
+
+def over_all(invoice: Invoice, left: Mapping[str, Left], amount: int) -> tuple[NoteLine, ...]:
+    """`amount` over all lines that something is left of."""
+    return spread([line for line in invoice.lines if line.id in left and left[line.id].total], left, amount)
+
+
+def beyond_due(invoice: Invoice, total: int) -> int:
+    """What of a note's total is left once it has lowered its invoice's amount due."""
+    return total - min(total, _due(invoice))
+
+
+def refund_of(invoice: Invoice, total: int, wanted: Wanted, money: int) -> int:
+    """How much of the note goes back as money, of which there is `money`. ValidationError where the parts asked for
+    are not the whole, or there is not so much money.
+    """
+    rest = beyond_due(invoice, total)
+    refund = min(rest, money) if wanted.as_refund else 0
+    if wanted.refund is not None:
+        refund = wanted.refund
+    elif wanted.credit is not None:
+        refund = rest - wanted.credit
+    if refund < 0 or refund > rest or (wanted.credit is not None and refund + wanted.credit != rest):
+        raise ValidationError(
+            f"{total - rest} lowers what is due, so {rest} is to be refunded or credited",
+            field="refund" if wanted.refund is not None else "credit",
+            fix=f"let refund and credit add up to {rest}, or leave them out",
+            invoice=invoice.id,
+        )
+    if refund > money:
+        raise ValidationError(
+            f"only {money} of the money paid can be refunded",
+            field="refund",
+            fix=f"refund at most {money}, and credit the rest",
+            invoice=invoice.id,
+        )
+    return refund
+
+
+def require_chargeable(invoice: Invoice, total: int, minimum: int) -> None:
+    """ValidationError where what would stay due is too little for the processor to charge."""
+    left = _due(invoice) - total
+    automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    if automatic and 0 < left < minimum:
+        raise ValidationError(
+            f"what would remain due is too small to be charged: at least {minimum}, or nothing",
+            field="amount",
+            fix=f"credit {_due(invoice)}, or leave {minimum}",
+            invoice=invoice.id,
+        )
+
+
+def issued(
+    invoice: Invoice,
+    account: Account,
+    lines: Sequence[NoteLine],
+    *,
+    refund: int,
+    id_: str,
+    now: datetime,
+    reason: str = "",
+    request: str = "",
+) -> Issued:
+    """The note over these lines, of which `refund` goes back as money. The refunds themselves are written down
+    besides. Pure: the same request gives the same id.
+    """
+    account = replace(account, credit_notes=account.credit_notes + 1)
+    total, tax = sum(line.total for line in lines), sum(line.tax for line in lines)
+    rest = beyond_due(invoice, total)
+    note = CreditNote(
+        id=id_,
+        customer_id=invoice.customer_id,
+        subscription_id=invoice.subscription_id,
+        invoice_id=invoice.id,
+        number=note_number(account),
+        sequence=account.credit_notes,
+        currency=invoice.currency,
+        at=now,
+        lines=tuple(lines),
+        total=total,
+        tax=tax,
+        applied=total - rest,
+        credited=rest - refund,
+        refunded=refund,
+        reason=reason,
+        request=request,
+    )
+    if note.credited:
+        credit = Credit(note.credited, note.currency, now, note.id)
+        account = replace(account, credits=(*account.credits, credit))
+    lowered = _lowered(invoice, note)
+    facts = [Fact("credit_note.issued", note.id, note_data(note, lowered))]
+    if lowered.status is not invoice.status:
+        facts.append(paid_fact(lowered))
+    return Issued(note=note, account=account, invoice=lowered, facts=tuple(facts), postings=_postings(note))
+
+
+def note_data(note: CreditNote, invoice: Invoice) -> dict[str, object]:
+    """What events and mails say of a note."""
+    return {
+        **invoice_data(invoice),
+        "credit_note": note.id,
+        "credit_note_number": note.number,
+        "amount": note.total,
+        "tax": note.tax,
+        "applied": note.applied,
+        "credited": note.credited,
+        "refunded": note.refunded,
+        "reason": note.reason,
+    }
+
+
+def _lowered(invoice: Invoice, note: CreditNote) -> Invoice:
+    """The invoice with the note noted: paid where nothing is due any more."""
+    lowered = replace(
+        invoice,
+        credited=invoice.credited + note.applied,
+        returned=invoice.returned + note.credited + note.refunded,
+        line_credits=with_credits(invoice, note.lines),
+    )
+    if invoice.status is not InvoiceStatus.OPEN or lowered.amount_remaining:
+        return lowered
+    return replace(lowered, status=InvoiceStatus.PAID, paid_at=note.at, collect_at=None, overdue_at=None)
+
+
+def _postings(note: CreditNote) -> tuple[Posting, ...]:
+    """Revenue and tax taken back, against what is owed to us and what we owe."""
+    return (
+        Posting(LedgerAccount.REVENUE, note.total - note.tax, note.currency),
+        Posting(LedgerAccount.TAX, note.tax, note.currency),
+        Posting(LedgerAccount.RECEIVABLE, -note.applied, note.currency),
+        Posting(LedgerAccount.CUSTOMER_CREDIT, note.applied - note.total, note.currency),
+    )
+
+
+def _require_once(wanted: Wanted) -> None:
+    named = [line_id for line_id, _ in wanted.lines]
+    for index, line_id in enumerate(named):
+        if line_id in named[:index]:
+            raise ValidationError(
+                "this line is named twice", field=f"lines[{index}].line", fix="add its amounts up"
+            )
+
+
+def _named(
+    invoice: Invoice, left: Mapping[str, Left], index: int, line_id: str, amount: int | None
+) -> NoteLine:
+    field = f"lines[{index}]"
+    line = next((each for each in invoice.lines if each.id == line_id), None)
+    if line is None or line_id not in left:
+        charges = ", ".join(left)
+        raise ValidationError(
+            "no such line that charges", field=f"{field}.line", fix=f"one of {charges}", invoice=invoice.id
+        )
+    rest = left[line_id].total
+    if rest <= 0 or (amount or 0) > rest:
+        raise ValidationError(
+            f"only {rest} is left of this line to credit", field=f"{field}.amount", invoice=invoice.id
+        )
+    return part_of(line, left[line_id], rest if amount is None else amount)
+
+
+def _due(invoice: Invoice) -> int:
+    return invoice.amount_remaining if invoice.status is InvoiceStatus.OPEN else 0
+
+
+def _returnable(invoice: Invoice) -> int:
+    """What was settled of the invoice (not by notes), less what went back of it or is claimed by a bank."""
+    given = sum(-line.total for line in invoice.lines if line.is_credit) - invoice.credit_granted
+    settled = invoice.amount_paid + invoice.credit_applied + invoice.carried_out - invoice.carried_in + given
+    gone = claimed = 0
+    for share in invoice.payments:
+        gone += share.refunded + share.refunding - share.noted - share.noting
+        claimed += sum(each.state.amount for each in share.disputes if each.is_open)
+    return settled - invoice.returned - gone - claimed
