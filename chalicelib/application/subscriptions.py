@@ -38,6 +38,7 @@ from chalicelib.domain.metered import meters_of
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.ordering import Order
 from chalicelib.domain.subscription import Item, Status, Subscription
+from chalicelib.domain.tax import terms_for
 from chalicelib.domain.usage import Usage, usage_id
 
 
@@ -201,12 +202,11 @@ def occasion(ctx: Context, subscription: Subscription, customer: Customer, catal
         minimum=minimum,
         attempts_per_card=policy.attempts_per_card,
         usage=usage_of(ctx, subscription),
+        tax=terms_for(catalog.tax, customer, catalog.seller),
     )
 
 
-def usage_of(
-    ctx: Context, subscription: Subscription, also: Sequence[Item] = ()
-) -> tuple[Usage, ...]:
+def usage_of(ctx: Context, subscription: Subscription, also: Sequence[Item] = ()) -> tuple[Usage, ...]:
     """What it has used on the meters that it is billed for (and that `also` will be); nothing is read where there
     are none.
     """

@@ -14,6 +14,7 @@ from chalicelib.domain.meter import Meter
 from chalicelib.domain.money import parse_unit_amount
 from chalicelib.domain.pricing import Rate, rate
 from chalicelib.domain.proration import Granularity
+from chalicelib.domain.tax_rule import TaxRule
 
 
 class SoldBy(StrEnum):
@@ -142,6 +143,7 @@ class Catalog:
     dunning: DunningPolicy = DunningPolicy()
     dunning_by_segment: Mapping[str, DunningPolicy] = field(default_factory=dict)
     seller: Party = Party()
+    tax: tuple[TaxRule, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     meters: tuple[Meter, ...] = ()
 

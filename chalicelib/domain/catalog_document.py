@@ -10,6 +10,7 @@ from chalicelib.domain.catalog_dunning import DunningDocument, build_policy, wri
 from chalicelib.domain.catalog_prices import PriceDocument, build_price, written_price
 from chalicelib.domain.meter import Aggregation, Meter
 from chalicelib.domain.proration import Granularity
+from chalicelib.domain.tax_rule import TaxRule
 
 DEFAULT_CURRENCY: Final = "USD"
 
@@ -64,6 +65,15 @@ class MeterDocument(TypedDict, total=False):
     alerts: Sequence[int]
 
 
+class TaxDocument(TypedDict, total=False):
+    country: str
+    region: str
+    rate: str
+    inclusive: bool
+    reverse_charge: bool
+    products: Sequence[str]
+
+
 class CatalogDocument(TypedDict, total=False):
     default_currency: str
     proration: str
@@ -74,6 +84,7 @@ class CatalogDocument(TypedDict, total=False):
     plans: Sequence[PlanDocument]
     add_ons: Sequence[AddOnDocument]
     meters: Sequence[MeterDocument]
+    tax: Sequence[TaxDocument]
 
 
 def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
@@ -92,6 +103,7 @@ def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
         seller=_seller(document.get("seller", {})),
         labels=dict(document.get("labels", {})),
         meters=tuple(_meter(meter) for meter in document.get("meters", ())),
+        tax=tuple(build_tax_rule(rule) for rule in document.get("tax", ())),
     )
 
 
@@ -116,6 +128,7 @@ def write_catalog(catalog: Catalog) -> dict[str, Any]:
         "plans": [_written_plan(plan) for plan in catalog.plans],
         "add_ons": [{**_written_product(add_on), "plans": list(add_on.plans)} for add_on in catalog.add_ons],
         "meters": [_written_meter(meter) for meter in catalog.meters],
+        "tax": [_written_tax_rule(rule) for rule in catalog.tax],
     }
 
 
@@ -203,6 +216,29 @@ def _written_trial(trial: TrialTerms) -> dict[str, Any]:
         "card_required": trial.card_required,
         "on_end": str(trial.on_end),
         "fall_back_plan": trial.fall_back_plan,
+    }
+
+
+def build_tax_rule(rule: TaxDocument) -> TaxRule:
+    """ValidationError names what is wrong with it."""
+    return TaxRule(
+        country=rule["country"],
+        rate=rule["rate"],
+        region=rule.get("region", ""),
+        inclusive=rule.get("inclusive", False),
+        reverse_charge=rule.get("reverse_charge", False),
+        products=tuple(rule.get("products", ())),
+    )
+
+
+def _written_tax_rule(rule: TaxRule) -> TaxDocument:
+    return {
+        "country": rule.country,
+        "region": rule.region,
+        "rate": rule.rate,
+        "inclusive": rule.inclusive,
+        "reverse_charge": rule.reverse_charge,
+        "products": list(rule.products),
     }
 
 

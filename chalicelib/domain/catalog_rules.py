@@ -20,6 +20,7 @@ from chalicelib.domain.catalog_dunning_rules import dunning_problems
 from chalicelib.domain.catalog_meter_rules import meter_problems
 from chalicelib.domain.catalog_price_rules import price_id_problems, price_problems
 from chalicelib.domain.catalog_problems import checked, currency_problems, name_problems, repeated
+from chalicelib.domain.catalog_tax_rules import tax_problems
 from chalicelib.domain.errors import InvalidDocumentError, Problem
 from chalicelib.domain.pricing import PricingModel
 
@@ -66,6 +67,7 @@ def _across(document: CatalogDocument) -> Iterator[Problem]:
     yield from repeated(ranks, "the rank {} is used by {}", "give every plan its own rank")
     yield from price_id_problems(document)
     yield from meter_problems(document)
+    yield from tax_problems(document)
     free = {plan["id"] for plan in plans if _is_free(plan)}
     yield from dunning_problems(document.get("dunning", {}), "dunning", free)
     for segment, policy in document.get("dunning_by_segment", {}).items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chalicelib.domain import in_arrears, renewal
+from chalicelib.domain.adjustments import adjusted
 from chalicelib.domain.billing import Occasion, recurring_lines
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.catalog import TrialEnd, TrialTerms
@@ -56,6 +57,9 @@ def price_order(
     period = full_period(ahead, ahead.cycle + 1)
     following = recurring_lines(ahead.items, period, full=period, zone=ahead.zone, granularity=granularity)
     following += in_arrears.served(ahead, granularity)
+    following = adjusted(
+        following, currency=draft.currency, period_start=period.start, tax=occasion.tax
+    ).lines
     return replace(
         _of_invoice(draft, invoice),
         due_now=invoice.amount_due if invoice is not None and invoice.status is InvoiceStatus.OPEN else 0,

@@ -13,9 +13,11 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
-from chalicelib.domain.errors import ValidationError
+from chalicelib.domain.catalog import Party
+from chalicelib.domain.customer import Customer
 from chalicelib.domain.invoice import Line
 from chalicelib.domain.money import allocate, parse_percent, round_half_away
+from chalicelib.domain.tax_rule import TaxRule
 
 NO_RATE: Final = "0"
 _VAT_PREFIXES: Final = {"GR": "EL"}
@@ -30,29 +32,6 @@ class TaxNote(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TaxRule:
-    """The rate, in percent, for buyers in `country` (and `region`), of `products` or of all where that is empty.
-
-    `inclusive`: prices contain it. `reverse_charge`: a buyer with a tax id of the country accounts for the tax
-    itself, unless the seller is of the same country.
-    """
-
-    country: str
-    rate: str
-    region: str = ""
-    inclusive: bool = False
-    reverse_charge: bool = False
-    products: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        parse_percent(self.rate, field="rate")
-        if len(self.country) != len("IE") or self.country != self.country.upper():
-            raise ValidationError(
-                "a country is two capital letters of ISO 3166", field="country", fix="send one such as IE"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TaxTerms:
     """How one buyer's lines are taxed: by the first rule for their product, not at all without one."""
 
@@ -61,6 +40,19 @@ class TaxTerms:
 
 
 NO_TAX: Final = TaxTerms()
+
+
+def terms_for(rules: Sequence[TaxRule], customer: Customer, seller: Party) -> TaxTerms:
+    """What applies to the customer's address and tax ids."""
+    if not rules:
+        return NO_TAX
+    return tax_terms(
+        rules,
+        country=customer.address.country,
+        region=customer.address.state,
+        tax_ids=customer.tax_ids,
+        seller_country=seller.country,
+    )
 
 
 def tax_terms(

@@ -162,6 +162,60 @@ def test_cur_01_yen_have_no_decimals():
     assert sum(found) == wanted["sum"]
 
 
+def french(billing: Billing, **fields: Any) -> str:
+    return billing.customer("pm_card_visa", address={"country": "FR"}, **fields)
+
+
+def test_tax_03_added_and_contained():
+    case, found = given("TAX-03"), {}
+    for name in ("exclusive", "inclusive"):
+        rule = {"country": "FR", "rate": str(case["rates"][f"{name}_pct"]), "inclusive": name == "inclusive"}
+        with case_on() as billing:
+            publish(billing, plan(price(amount=case["price"])), tax=[rule])
+            customer = french(billing)
+            billing.subscribe(customer, "pro")
+            (invoice,) = billing.invoices(customer)
+            (line,) = invoice["lines"]
+            found[name] = {"net": line["net"], "tax": invoice["tax"], "total": invoice["total"]}
+            explained(billing, customer)
+            elsewhere = billing.customer("pm_card_visa")
+            billing.subscribe(elsewhere, "pro")
+            assert billing.invoices(elsewhere)[0]["tax"] == 0
+    assert found == expected("TAX-03")
+
+
+@pytest.mark.parametrize("case_id", ["PRO-02", "PRO-03"])
+def test_pro_02_and_03_two_upgrades_on_one_day_with_tax(case_id):
+    case, wanted = given(case_id), expected(case_id)
+    with case_on("2024-03-05T12:12:00+00:00") as billing:
+        rule = {"country": "FR", "rate": str(case["tax_rate_pct"])}
+        plans = [
+            plan(price(amount=amount), id=f"p{rank}", name=f"P{rank}", rank=rank)
+            for rank, amount in enumerate(case["plans"])
+        ]
+        publish(billing, *plans, tax=[rule])
+        customer = french(billing)
+        sub = billing.subscribe(customer, "p0", billing=case["billing"])
+        for name, instant in (("p1", "2024-03-12T12:12:00Z"), ("p2", "2024-03-12T13:12:00Z")):
+            advance_to(billing, instant)
+            billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change", {"plan": name})
+        lines = [line for invoice in reversed(billing.invoices(customer)) for line in invoice["lines"]]
+        charges = [line["net"] for line in lines if line["reversal"] is None]
+        credits = [-line["total"] for line in lines if line["reversal"]]
+        assert (charges, credits) == (wanted["charges_excl_tax"], wanted["credits_incl_tax"])
+        explained(billing, customer)
+
+
+def test_a_vat_id_of_another_country_reverses_the_charge():
+    with case_on() as billing:
+        rule = {"country": "FR", "rate": "20", "reverse_charge": True}
+        publish(billing, plan(price(amount=1000)), tax=[rule])
+        customer = french(billing, tax_ids=["FR40303265045"])
+        billing.subscribe(customer, "pro")
+        (line,) = billing.invoices(customer)[0]["lines"]
+        assert (line["tax"], line["tax_rate"], line["tax_note"]) == (0, "0", "reverse_charge")
+
+
 ARREARS = {"timing": "in_arrears"}
 
 

@@ -21,6 +21,7 @@ from chalicelib.domain.calendar import Interval, IntervalUnit, Period
 from chalicelib.domain.customer import Customer
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.pricing import PricingModel, Rate, Tier
+from chalicelib.domain.tax_rule import TaxRule
 
 instants = st.integers(0, 3 * 10**9 * 10**6).map(
     lambda microseconds: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
@@ -50,6 +51,15 @@ GIVEN = {
     Period: periods,
     Interval: st.builds(Interval, st.sampled_from(IntervalUnit), st.integers(1, 1000)),
     Rate: rates,
+    TaxRule: st.builds(
+        TaxRule,
+        country=st.sampled_from(("DE", "CA")),
+        region=st.text(max_size=5),
+        rate=st.sampled_from(("0", "7.7", "19")),
+        inclusive=st.booleans(),
+        reverse_charge=st.booleans(),
+        products=st.sampled_from(((), ("pro", "storage"))),
+    ),
 }
 CHILDREN = {"CheckoutSession", "Invoice", "JournalEntry", "Lead", "Member", "SignupSession", "Subscription"}
 

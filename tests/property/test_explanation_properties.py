@@ -21,7 +21,8 @@ from chalicelib.domain.line_items import lines_of
 from chalicelib.domain.pricing import PricingModel, Rate, Tier
 from chalicelib.domain.proration import Granularity, Parts
 from chalicelib.domain.subscription import Item, ItemKind
-from chalicelib.domain.tax import TaxRule, TaxTerms
+from chalicelib.domain.tax import TaxTerms
+from chalicelib.domain.tax_rule import TaxRule
 from tests import samples
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

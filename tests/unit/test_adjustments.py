@@ -22,7 +22,8 @@ from chalicelib.domain.invoice import Line
 from chalicelib.domain.money import allocate
 from chalicelib.domain.pricing import RatedStep
 from chalicelib.domain.proration import Parts
-from chalicelib.domain.tax import NO_TAX, TaxNote, TaxRule, TaxTerms, is_tax_id_of, tax_on, tax_terms, taxed
+from chalicelib.domain.tax import NO_TAX, TaxNote, TaxTerms, is_tax_id_of, tax_on, tax_terms, taxed
+from chalicelib.domain.tax_rule import TaxRule
 from tests.cases import expected, given
 
 MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)

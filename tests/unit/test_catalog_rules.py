@@ -151,6 +151,12 @@ BREACHES = [
     (["add_ons", 0, "prices"], [], "add_ons[0].prices"),
     (["add_ons", 0, "id"], "pro", "add_ons[0].id"),
     (["add_ons", 0, "prices", 0, "currency"], "EUR", "add_ons[0].prices"),
+    (["tax"], [{"country": "DE", "rate": "19"}, {"country": "DE", "rate": "7", "products": ["help"]}], None),
+    (["tax"], [{"country": "DE", "rate": "19"}, {"country": "DE", "region": "BY", "rate": "1"}], None),
+    (["tax"], [{"country": "DE", "rate": "19"}, {"country": "DE", "rate": "7"}], "tax[1]"),
+    (["tax"], [{"country": "de", "rate": "19"}], "tax[0].country"),
+    (["tax"], [{"country": "DE", "rate": "190"}], "tax[0].rate"),
+    (["tax"], [{"country": "DE", "rate": "7", "products": ["books"]}], "tax[0].products[0]"),
     (["dunning"], {"days": [0, 2, 7], "mails": ["reminder", "final"]}, None),
     (["dunning"], {"days": [0, 2, 7], "mails": ["reminder"]}, "dunning.mails"),
     (["dunning"], {"mails": ["none"] * 5}, "dunning.mails"),
@@ -212,7 +218,9 @@ def test_usage_is_sold_beside_the_product_once_per_meter(document):
     usage = priced(meter="calls", unit_amount="0.5")
     prices = [priced(unit_amount="0"), usage]
     assert problems_in(put(document, ["plans", 1, "prices"], prices)) == ()
-    fields = [problem.field for problem in problems_in(put(document, ["plans", 1, "prices"], [*prices, usage]))]
+    fields = [
+        problem.field for problem in problems_in(put(document, ["plans", 1, "prices"], [*prices, usage]))
+    ]
     assert fields == ["plans[1].prices[2]"]
 
 

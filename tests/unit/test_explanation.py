@@ -15,7 +15,8 @@ from chalicelib.domain.explanation import amount_of, check, explain
 from chalicelib.domain.invoice import Cause, CauseKind, Line
 from chalicelib.domain.pricing import RatedStep
 from chalicelib.domain.proration import Parts
-from chalicelib.domain.tax import TaxRule, TaxTerms
+from chalicelib.domain.tax import TaxTerms
+from chalicelib.domain.tax_rule import TaxRule
 from tests import samples
 from tests.cases import expected, given
 

@@ -73,7 +73,8 @@ class PriceSchema(Schema):
         default=Timing.IN_ADVANCE, description="`in_arrears`: each period is billed once it is over."
     )
     meter: Name | None = Field(
-        default=None, description="What this costs is usage, as the meter read it; billed once the period is over."
+        default=None,
+        description="What this costs is usage, as the meter read it; billed once the period is over.",
     )
     grace_minutes: int = Field(
         default=0, ge=0, le=10_080, description="How long usage of a period may be late before it is billed."
@@ -182,6 +183,22 @@ class MeterSchema(Schema):
     )
 
 
+class TaxRuleSchema(Schema):
+    """The rate for buyers of a country, or of one of its regions; the nearest rule for a product counts."""
+
+    country: str = Field(min_length=2, max_length=2, examples=["DE"])
+    region: str = Field(
+        default="", max_length=100, description="As in the customer's address; empty for all."
+    )
+    rate: str = Field(max_length=10, description="Per cent, as a decimal string.", examples=["19"])
+    inclusive: bool = Field(default=False, description="Whether prices contain it.")
+    reverse_charge: bool = Field(
+        default=False,
+        description="A buyer with a tax id of the country accounts for it, where the seller is of another.",
+    )
+    products: list[Name] = Field(default=[], max_length=200, description="Plans and add-ons; empty for all.")
+
+
 class CatalogRequest(Schema):
     """The whole catalog. What is not in it is not sold any more; who bought it keeps it."""
 
@@ -200,6 +217,7 @@ class CatalogRequest(Schema):
     )
     plans: list[PlanSchema] = Field(min_length=1, max_length=100)
     add_ons: list[AddOnSchema] = Field(default=[], max_length=100)
+    tax: list[TaxRuleSchema] = Field(default=[], max_length=500)
     meters: list[MeterSchema] = Field(default=[], max_length=100)
 
 

@@ -1,0 +1,31 @@
+"""Tax rates by country and region: data of the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.domain.errors import ValidationError
+from chalicelib.domain.money import parse_percent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaxRule:
+    """The rate, in percent, for buyers in `country` (and `region`), of `products` or of all where that is empty.
+
+    `inclusive`: prices contain it. `reverse_charge`: a buyer with a tax id of the country accounts for the tax
+    itself, unless the seller is of the same country.
+    """
+
+    country: str
+    rate: str
+    region: str = ""
+    inclusive: bool = False
+    reverse_charge: bool = False
+    products: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        parse_percent(self.rate, field="rate")
+        if len(self.country) != len("IE") or self.country != self.country.upper():
+            raise ValidationError(
+                "a country is two capital letters of ISO 3166", field="country", fix="send one such as IE"
+            )
