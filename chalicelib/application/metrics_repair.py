@@ -41,10 +41,20 @@ def rewrite(store: Store, ops: Ops, env: str) -> list[str]:
         for name, parts in by_month(published).items():
             months[name] = months.get(name, MetricsMonth(name)).folded(parts)
         rows += [entry for entry in published if entry.movements or entry.funnel]
-    listed = _listed(ops, env)  # after the entries: whatever of them was projected is in it
+    known = listed(ops, env)  # after the entries: whatever of them was projected is in it
     for entry in rows:
-        _list(ops, env, entry, listed)
+        _list(ops, env, entry, known)
     return [name for name in sorted(months) if _put(ops, env, documents.get(name), months[name])]
+
+
+def listed(ops: Ops, env: str) -> set[str]:
+    """The ids of the entries whose movements are listed."""
+    found: set[str] = set()
+    after = "0"
+    while documents := ops.query(rows_key(env), after=after, limit=100):
+        found.update(row.entry_id for document in documents for row in read_rows(document))
+        after = documents[-1].sk
+    return found
 
 
 def _put(ops: Ops, env: str, document: Document | None, month: MetricsMonth) -> bool:
@@ -60,19 +70,9 @@ def _put(ops: Ops, env: str, document: Document | None, month: MetricsMonth) -> 
     return True
 
 
-def _listed(ops: Ops, env: str) -> set[str]:
-    """The ids of the entries whose movements are listed."""
-    found: set[str] = set()
-    after = "0"
-    while documents := ops.query(rows_key(env), after=after, limit=100):
-        found.update(row.entry_id for document in documents for row in read_rows(document))
-        after = documents[-1].sk
-    return found
-
-
-def _list(ops: Ops, env: str, entry: JournalEntry, listed: set[str]) -> None:
+def _list(ops: Ops, env: str, entry: JournalEntry, known: set[str]) -> None:
     """One document per entry, whose key follows from it: two who repair at once write it once."""
-    if entry.movements and entry.id not in listed:
+    if entry.movements and entry.id not in known:
         name = f"{month_of(entry)}#{0:015d}#{entry.id}"
         ops.create(rows_key(env), name, written_rows(list(movement_rows(entry))))
     for name, row in trial_rows(entry):

@@ -14,6 +14,7 @@ from chalicelib.application.records import environment_key
 from chalicelib.domain.environment import LIVE, Environment
 from infra.ops.chart import Chart, Finding, Patient, charts
 from infra.ops.claims import Claims
+from infra.ops.metrics import Metrics
 from infra.ops.money import Invoices, Ledger, Receipts
 from infra.ops.published import Published
 from infra.ops.repairs import NotProvenError
@@ -33,7 +34,7 @@ class Check(Protocol):
 
 
 CHECKS: tuple[Callable[[Patient], Check], ...] = (
-    Published, Ledger, Invoices, Receipts, Schedule, Stuck, Claims,
+    Published, Ledger, Metrics, Invoices, Receipts, Schedule, Stuck, Claims,
 )  # fmt: skip
 """In the order in which repairs build on one another: the books are counted once everything is published."""
 

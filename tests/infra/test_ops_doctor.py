@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.application import books
+from chalicelib.application import books, metrics_report, metrics_rows
 from chalicelib.application.clock import start_advance
 from chalicelib.application.feed import read_events
 from chalicelib.application.records import LAYOUTS, key_of
@@ -100,7 +100,7 @@ def unindexed(ward: Ward, record: Any) -> None:
 def test_a_well_installation(ward: Ward) -> None:
     reports = ward.examine()
     assert [report.name for report in reports] == [
-        "records", "feed", "ledger", "invoices", "processor", "schedule", "stuck", "claims",
+        "records", "feed", "ledger", "metrics", "invoices", "processor", "schedule", "stuck", "claims",
     ]  # fmt: skip
     assert ward.findings() == {}
     assert ward.pauses == 0
@@ -180,6 +180,21 @@ def test_books_that_drifted_are_counted_anew(ward: Ward) -> None:
     ops.put(books.books_key(env), month, {"ledger": {"USD": {"cash": 1}}, "mrr": {}})
     assert ward.findings() == {"ledger": ["the books are not the sum of the journal"]}
     assert ward.repair() == [(f"counted {month} anew", True)]
+    assert ward.findings() == {}
+
+
+def test_metrics_that_drifted_or_lost_a_row_are_made_anew(ward: Ward) -> None:
+    ops, env = ward.world.parts.ops, ward.world.env
+    (month, *_) = metrics_report.read_months(ops, env, until="9999-12")
+    ops.put(metrics_report.metrics_key(env), month.name, {"rows": []})
+    assert ward.findings() == {"metrics": ["the metrics are not the sum of the journal"]}
+    assert ward.repair() == [(f"made the metrics anew: {month.name}", True)]
+    assert ward.findings() == {}
+    (row, *_) = ops.query(metrics_rows.rows_key(env))
+    ops.delete(row.pk, row.sk)
+    ((said,),) = ward.findings().values()
+    assert "not listed" in said
+    assert ward.repair() == [("made the metrics anew: rows", True)]
     assert ward.findings() == {}
 
 
