@@ -26,6 +26,7 @@ from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.change import (
     ChangeOrder,
     Target,
+    is_large,
     require_changeable,
     require_seats,
     takes_effect,
@@ -135,7 +136,13 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
     require_changeable(subscription, target)
     _require_seats(ctx, subscription, target)
     at = takes_effect(subscription, order, target, ctx.now)
-    change = changing.pending_change(target, at or ctx.now, change_id, prorate=order.prorate)
+    change = changing.pending_change(
+        target,
+        at or ctx.now,
+        change_id,
+        prorate=order.prorate,
+        is_large=is_large(subscription, target, current),
+    )
     if at is not None:
         planned, facts = changing.scheduled(subscription, change)
         cause = f"change:{subscription.id}:{change_id}:planned"

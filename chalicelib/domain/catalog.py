@@ -146,6 +146,8 @@ class Catalog:
     tax: tuple[TaxRule, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     meters: tuple[Meter, ...] = ()
+    large_upgrades: Mapping[str, int] = field(default_factory=dict)
+    """Currency → increase of recurring revenue (minor units a month) from which sales are told of an upgrade."""
 
     def plan(self, plan_id: str, *, path: str = "plan") -> Plan:
         """The plan, or ValidationError naming `path`."""

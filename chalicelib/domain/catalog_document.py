@@ -84,6 +84,7 @@ class CatalogDocument(TypedDict, total=False):
     plans: Sequence[PlanDocument]
     add_ons: Sequence[AddOnDocument]
     meters: Sequence[MeterDocument]
+    large_upgrades: Mapping[str, int]
     tax: Sequence[TaxDocument]
 
 
@@ -103,6 +104,7 @@ def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
         seller=_seller(document.get("seller", {})),
         labels=dict(document.get("labels", {})),
         meters=tuple(_meter(meter) for meter in document.get("meters", ())),
+        large_upgrades=dict(document.get("large_upgrades", {})),
         tax=tuple(build_tax_rule(rule) for rule in document.get("tax", ())),
     )
 
@@ -128,6 +130,7 @@ def write_catalog(catalog: Catalog) -> dict[str, Any]:
         "plans": [_written_plan(plan) for plan in catalog.plans],
         "add_ons": [{**_written_product(add_on), "plans": list(add_on.plans)} for add_on in catalog.add_ons],
         "meters": [_written_meter(meter) for meter in catalog.meters],
+        "large_upgrades": dict(catalog.large_upgrades),
         "tax": [_written_tax_rule(rule) for rule in catalog.tax],
     }
 

@@ -67,6 +67,12 @@ def _across(document: CatalogDocument) -> Iterator[Problem]:
     yield from repeated(ranks, "the rank {} is used by {}", "give every plan its own rank")
     yield from price_id_problems(document)
     yield from meter_problems(document)
+    for currency, amount in document.get("large_upgrades", {}).items():
+        yield from currency_problems(currency, f"large_upgrades.{currency}")
+        if amount < 1:
+            yield Problem(
+                f"large_upgrades.{currency}", "an increase is above zero", "send minor units a month, or leave it out"
+            )
     yield from tax_problems(document)
     free = {plan["id"] for plan in plans if _is_free(plan)}
     yield from dunning_problems(document.get("dunning", {}), "dunning", free)

@@ -142,6 +142,13 @@ def require_seats(target: Target, members: Sequence[Member], *, per_seat: bool) 
         )
 
 
+def is_large(subscription: Subscription, target: Target, catalog: Catalog) -> bool:
+    """Whether recurring revenue rises by as much as sales want to hear of."""
+    least = catalog.large_upgrades.get(subscription.currency)
+    rise = recurring(replace(subscription, items=target.items)) - recurring(subscription)
+    return least is not None and rise >= least
+
+
 def is_same(subscription: Subscription, target: Target) -> bool:
     """Whether nothing would be different."""
     return target.interval == subscription.interval and _bare(target.items) == _bare(subscription.items)

@@ -113,6 +113,29 @@ class TestPreview:
         assert billing("POST", path, {"plan": "nope"}).json["field"] == "plan"
 
 
+def test_what_is_sold_by_quote_makes_a_lead(billing: Billing, sub: Any) -> None:
+    path, wanted = f"/v1/subscriptions/{sub['id']}/change", {"plan": "custom", "quantity": 40}
+    billing("POST", f"{path}/preview", wanted)
+    assert billing.ok("GET", "/v1/leads")["data"] == [], "to look is not to ask"
+    refused = billing("POST", path, wanted)
+    assert (refused.status, refused.json["code"]) == (409, "quote_required")
+    (lead,) = billing.ok("GET", "/v1/leads")["data"]
+    assert (lead["id"], lead["plan"], lead["customer"]) == (
+        refused.json["ids"]["lead"],
+        "custom",
+        sub["customer"],
+    )
+    assert "lead.created" in billing.facts()
+
+
+def test_sales_hear_of_a_large_upgrade(billing: Billing) -> None:
+    billing.ok("PUT", "/v1/catalog", {**CATALOG, "large_upgrades": {"USD": 900}}, headers={"If-Match": '"2"'})
+    for plan, told in (("middle", 0), ("large", 1)):
+        sub = billing.subscribe(billing.customer(card="pm_card_visa"), "small")
+        billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change", {"plan": plan})
+        assert billing.facts().count("subscription.large_upgrade") == told
+
+
 def test_down_is_pending_and_can_be_taken_back(billing: Billing) -> None:
     sub = billing.subscribe(billing.customer(card="pm_card_visa"), "large")
     path = f"/v1/subscriptions/{sub['id']}"

@@ -10,6 +10,7 @@ from typing import TypeVar
 from chalice.app import Blueprint
 
 from chalicelib.application import changes, pauses, subscriptions
+from chalicelib.application.change_requests import change_or_lead
 from chalicelib.application.context import Context
 from chalicelib.application.previews import Preview, commit_previewed, preview
 from chalicelib.application.upcoming import upcoming_invoice
@@ -71,7 +72,7 @@ def change_subscription(call: Call[ChangeRequest]) -> SubscriptionView:
             ctx,
             _operation("change", subscription_id, call.body),
             call.body.preview_token,
-            lambda ctx: changes.change_subscription(ctx, subscription_id, order),
+            lambda ctx: change_or_lead(ctx, subscription_id, order),
         )
         return started_view(ctx, changed)
 

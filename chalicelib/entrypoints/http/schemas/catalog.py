@@ -219,6 +219,11 @@ class CatalogRequest(Schema):
     add_ons: list[AddOnSchema] = Field(default=[], max_length=100)
     tax: list[TaxRuleSchema] = Field(default=[], max_length=500)
     meters: list[MeterSchema] = Field(default=[], max_length=100)
+    large_upgrades: dict[CurrencyCode, int] = Field(
+        default={},
+        max_length=200,
+        description="Currency → rise of monthly recurring revenue from which `subscription.large_upgrade` is told.",
+    )
 
 
 class CatalogView(CatalogRequest):
