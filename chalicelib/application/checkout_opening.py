@@ -125,7 +125,7 @@ def _begin(
         first = renewal.begin(
             draft,
             buyer.account,
-            occasion=subscriptions.occasion(ctx, draft, buyer.customer, catalog),
+            occasion=subscriptions.occasion(ctx, draft, buyer.customer, catalog, current=catalog),
             granularity=catalog.proration,
             at=collection.instants(ctx),
             hosted=True,

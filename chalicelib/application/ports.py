@@ -353,3 +353,7 @@ class Catalogs(Protocol):
     """Immutable catalog versions, cached for the life of the process: reading one costs a renewal nothing."""
 
     def version(self, env: str, version: int) -> Catalog: ...
+
+    def in_force(self, env: str, machine_now: datetime) -> Catalog | None:
+        """The current version, None before there is one; for live at most a minute old by the machine's clock."""
+        ...

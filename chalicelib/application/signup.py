@@ -110,7 +110,7 @@ def price_of(ctx: Context, session: SignupSession) -> OrderPrice:
         draft,
         account,
         trial=trial_of(ctx, session, plan, catalog, account),
-        occasion=subscriptions.occasion(ctx, draft, customer, catalog),
+        occasion=subscriptions.occasion(ctx, draft, customer, catalog, current=catalog),
         granularity=catalog.proration,
         at=collection.instants(ctx),
     )

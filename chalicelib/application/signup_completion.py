@@ -110,7 +110,7 @@ def _start(ctx: Context, signup_id: str) -> None:
         decision = renewal.begin(
             draft,
             buyer.account,
-            occasion=subscriptions.occasion(ctx, draft, buyer.customer, catalog),
+            occasion=subscriptions.occasion(ctx, draft, buyer.customer, catalog, current=catalog),
             granularity=catalog.proration,
             at=collection.instants(ctx),
         )

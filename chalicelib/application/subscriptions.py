@@ -38,7 +38,7 @@ from chalicelib.domain.metered import meters_of
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.ordering import Order
 from chalicelib.domain.subscription import Item, Status, Subscription
-from chalicelib.domain.tax import terms_for
+from chalicelib.domain.taxation import terms_of
 from chalicelib.domain.usage import Usage, usage_id
 
 
@@ -190,8 +190,17 @@ def load_buyer(ctx: Context, customer_id: str) -> Buyer:
     return Buyer(customer=customer, account=account)
 
 
-def occasion(ctx: Context, subscription: Subscription, customer: Customer, catalog: Catalog) -> Occasion:
-    """When, for whom and from whom an invoice of this subscription is drawn up."""
+def occasion(
+    ctx: Context,
+    subscription: Subscription,
+    customer: Customer,
+    catalog: Catalog,
+    *,
+    current: Catalog | None = None,
+) -> Occasion:
+    """When, for whom and from whom an invoice of this subscription is drawn up. `current`: the catalog in force,
+    whose tax applies; read where it is not given.
+    """
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     minimum = ctx.gateway.minimum(subscription.currency) if automatic else 0
     _, policy = catalog.dunning_of(subscription.plan.product, customer.segment)
@@ -200,9 +209,9 @@ def occasion(ctx: Context, subscription: Subscription, customer: Customer, catal
         customer=customer,
         seller=catalog.seller,
         minimum=minimum,
+        tax=terms_of(customer, current or ctx.catalogs.in_force(ctx.env, ctx.machine_now) or catalog),
         attempts_per_card=policy.attempts_per_card,
         usage=usage_of(ctx, subscription),
-        tax=terms_for(catalog.tax, customer, catalog.seller),
     )
 
 
@@ -241,7 +250,7 @@ def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -
     if trial is None:
         if draft.plan.price is not None:
             require_method(draft, buyer.account)
-        return _begin(ctx, draft, buyer, catalog)
+        return _begin(ctx, draft, buyer, catalog, current=catalog)
     if trial.card_required:
         require_method(draft, buyer.account)
     return _stored(ctx, trial_begun(ctx, draft, buyer, trial))
@@ -260,8 +269,10 @@ def trial_begun(ctx: Context, draft: Subscription, buyer: Buyer, terms: TrialTer
     )
 
 
-def _begin(ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog) -> Subscription:
-    first = occasion(ctx, draft, buyer.customer, catalog)
+def _begin(
+    ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog, *, current: Catalog | None = None
+) -> Subscription:
+    first = occasion(ctx, draft, buyer.customer, catalog, current=current)
     decision = renewal.begin(
         draft,
         card_limits.with_room(ctx, buyer.account, first.attempts_per_card),

@@ -14,7 +14,7 @@ from chalicelib.domain.meter import Meter
 from chalicelib.domain.money import parse_unit_amount
 from chalicelib.domain.pricing import Rate, rate
 from chalicelib.domain.proration import Granularity
-from chalicelib.domain.tax_rule import TaxRule
+from chalicelib.domain.tax_rates import TaxTable
 
 
 class SoldBy(StrEnum):
@@ -143,11 +143,11 @@ class Catalog:
     dunning: DunningPolicy = DunningPolicy()
     dunning_by_segment: Mapping[str, DunningPolicy] = field(default_factory=dict)
     seller: Party = Party()
-    tax: tuple[TaxRule, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     meters: tuple[Meter, ...] = ()
     large_upgrades: Mapping[str, int] = field(default_factory=dict)
     """Currency → increase of recurring revenue (minor units a month) from which sales are told of an upgrade."""
+    tax: TaxTable = TaxTable()
 
     def plan(self, plan_id: str, *, path: str = "plan") -> Plan:
         """The plan, or ValidationError naming `path`."""

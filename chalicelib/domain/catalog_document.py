@@ -8,9 +8,9 @@ from typing import Any, Final, TypedDict
 from chalicelib.domain.catalog import AddOn, Catalog, Party, Plan, Price, SoldBy, TrialEnd, TrialTerms
 from chalicelib.domain.catalog_dunning import DunningDocument, build_policy, write_policy
 from chalicelib.domain.catalog_prices import PriceDocument, build_price, written_price
+from chalicelib.domain.catalog_tax import TaxDocument, build_tax, write_tax
 from chalicelib.domain.meter import Aggregation, Meter
 from chalicelib.domain.proration import Granularity
-from chalicelib.domain.tax_rule import TaxRule
 
 DEFAULT_CURRENCY: Final = "USD"
 
@@ -65,15 +65,6 @@ class MeterDocument(TypedDict, total=False):
     alerts: Sequence[int]
 
 
-class TaxDocument(TypedDict, total=False):
-    country: str
-    region: str
-    rate: str
-    inclusive: bool
-    reverse_charge: bool
-    products: Sequence[str]
-
-
 class CatalogDocument(TypedDict, total=False):
     default_currency: str
     proration: str
@@ -85,7 +76,7 @@ class CatalogDocument(TypedDict, total=False):
     add_ons: Sequence[AddOnDocument]
     meters: Sequence[MeterDocument]
     large_upgrades: Mapping[str, int]
-    tax: Sequence[TaxDocument]
+    tax: TaxDocument
 
 
 def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
@@ -105,7 +96,7 @@ def build_catalog(document: CatalogDocument, *, version: int) -> Catalog:
         labels=dict(document.get("labels", {})),
         meters=tuple(_meter(meter) for meter in document.get("meters", ())),
         large_upgrades=dict(document.get("large_upgrades", {})),
-        tax=tuple(build_tax_rule(rule) for rule in document.get("tax", ())),
+        tax=build_tax(document.get("tax", {})),
     )
 
 
@@ -131,7 +122,7 @@ def write_catalog(catalog: Catalog) -> dict[str, Any]:
         "add_ons": [{**_written_product(add_on), "plans": list(add_on.plans)} for add_on in catalog.add_ons],
         "meters": [_written_meter(meter) for meter in catalog.meters],
         "large_upgrades": dict(catalog.large_upgrades),
-        "tax": [_written_tax_rule(rule) for rule in catalog.tax],
+        "tax": write_tax(catalog.tax),
     }
 
 
@@ -219,29 +210,6 @@ def _written_trial(trial: TrialTerms) -> dict[str, Any]:
         "card_required": trial.card_required,
         "on_end": str(trial.on_end),
         "fall_back_plan": trial.fall_back_plan,
-    }
-
-
-def build_tax_rule(rule: TaxDocument) -> TaxRule:
-    """ValidationError names what is wrong with it."""
-    return TaxRule(
-        country=rule["country"],
-        rate=rule["rate"],
-        region=rule.get("region", ""),
-        inclusive=rule.get("inclusive", False),
-        reverse_charge=rule.get("reverse_charge", False),
-        products=tuple(rule.get("products", ())),
-    )
-
-
-def _written_tax_rule(rule: TaxRule) -> TaxDocument:
-    return {
-        "country": rule.country,
-        "region": rule.region,
-        "rate": rule.rate,
-        "inclusive": rule.inclusive,
-        "reverse_charge": rule.reverse_charge,
-        "products": list(rule.products),
     }
 
 

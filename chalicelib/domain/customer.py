@@ -30,6 +30,14 @@ class CollectionMethod(StrEnum):
     SEND_INVOICE = "send_invoice"
 
 
+class TaxExempt(StrEnum):
+    """What the seller knows of a customer's tax. REVERSE: the customer accounts for it, also without a tax id."""
+
+    NONE = "none"
+    EXEMPT = "exempt"
+    REVERSE = "reverse"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
     """How invoices are collected; `net_days` counts from the issue date in the customer's zone."""
@@ -65,6 +73,7 @@ class Customer:
     request: str = ""
     """Fingerprint of the request that created it (idempotency stored with the effect)."""
     erased_at: datetime | None = None
+    tax_exempt: TaxExempt = TaxExempt.NONE
     version: int = 0
 
     def party(self) -> Party:

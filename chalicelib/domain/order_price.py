@@ -57,15 +57,13 @@ def price_order(
     period = full_period(ahead, ahead.cycle + 1)
     following = recurring_lines(ahead.items, period, full=period, zone=ahead.zone, granularity=granularity)
     following += in_arrears.served(ahead, granularity)
-    following = adjusted(
-        following, currency=draft.currency, period_start=period.start, tax=occasion.tax
-    ).lines
+    billed = adjusted(following, currency=draft.currency, period_start=period.start, tax=occasion.tax)
     return replace(
         _of_invoice(draft, invoice),
         due_now=invoice.amount_due if invoice is not None and invoice.status is InvoiceStatus.OPEN else 0,
         card_required=True,
         renews_at=period.start,
-        renewal_amount=sum(line.total for line in following),
+        renewal_amount=sum(line.total for line in billed.lines),
     )
 
 

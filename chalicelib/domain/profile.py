@@ -11,8 +11,9 @@ from typing import Any, Final
 from chalicelib.domain import contact
 from chalicelib.domain.calendar import is_zone
 from chalicelib.domain.currencies import is_currency
-from chalicelib.domain.customer import Address, CollectionMethod, Customer, Terms
+from chalicelib.domain.customer import Address, CollectionMethod, Customer, TaxExempt, Terms
 from chalicelib.domain.errors import InvalidDocumentError, Problem, ValidationError
+from chalicelib.domain.tax_ids import TaxIdType, read_tax_id
 
 LONGEST_TEXT: Final = 200
 LONGEST_TAX_ID: Final = 40
@@ -93,22 +94,24 @@ def _address(value: Mapping[str, str | None], customer: Customer) -> Address:
     return replace(customer.address, **parts)
 
 
-def _tax_ids(value: Sequence[str], _: Customer) -> tuple[str, ...]:
+def _tax_ids(value: Sequence[str | Mapping[str, str]], _: Customer) -> tuple[str, ...]:
     if len(value) > MOST_TAX_IDS:
         raise ValidationError(
             f"a customer has at most {MOST_TAX_IDS} tax ids", field="tax_ids", fix="send fewer"
         )
-    ids = [_tax_id(text, f"tax_ids[{index}]") for index, text in enumerate(value)]
+    ids = [_tax_id(each, f"tax_ids[{index}]") for index, each in enumerate(value)]
     return tuple(dict.fromkeys(ids))
 
 
-def _tax_id(text: str, path: str) -> str:
+def _tax_id(given: str | Mapping[str, str], path: str) -> str:
+    """As written alone, its type told by how it begins; or with its type."""
+    text, type_ = (given, None) if isinstance(given, str) else (given["value"], given.get("type"))
     text = plain_text(text, field=path, longest=LONGEST_TAX_ID)
-    if not any(char.isdigit() for char in text):
-        raise ValidationError(
-            f"{text!r} is not a tax id", field=path, fix="send it as registered, e.g. DE123456789"
-        )
-    return text
+    return read_tax_id(text, TaxIdType(type_) if type_ else None, field=path)
+
+
+def _tax_exempt(value: str, _: Customer) -> TaxExempt:
+    return TaxExempt(value)
 
 
 def _language(value: str, _: Customer) -> str:
@@ -201,6 +204,7 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[Any, Customer], Any]]]] = {
     "billing_email": ("billing_email", _billing_email),
     "address": ("address", _address),
     "tax_ids": ("tax_ids", _tax_ids),
+    "tax_exempt": ("tax_exempt", _tax_exempt),
     "language": ("language", _language),
     "currency": ("currency", _currency),
     "time_zone": ("zone", _zone),

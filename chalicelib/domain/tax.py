@@ -13,14 +13,12 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
-from chalicelib.domain.catalog import Party
-from chalicelib.domain.customer import Customer
 from chalicelib.domain.invoice import Line
 from chalicelib.domain.money import allocate, parse_percent, round_half_away
-from chalicelib.domain.tax_rule import TaxRule
+from chalicelib.domain.tax_ids import is_tax_id_of
+from chalicelib.domain.tax_rates import TaxRule
 
 NO_RATE: Final = "0"
-_VAT_PREFIXES: Final = {"GR": "EL"}
 
 
 class TaxNote(StrEnum):
@@ -42,19 +40,6 @@ class TaxTerms:
 NO_TAX: Final = TaxTerms()
 
 
-def terms_for(rules: Sequence[TaxRule], customer: Customer, seller: Party) -> TaxTerms:
-    """What applies to the customer's address and tax ids."""
-    if not rules:
-        return NO_TAX
-    return tax_terms(
-        rules,
-        country=customer.address.country,
-        region=customer.address.state,
-        tax_ids=customer.tax_ids,
-        seller_country=seller.country,
-    )
-
-
 def tax_terms(
     rules: Iterable[TaxRule],
     *,
@@ -63,11 +48,14 @@ def tax_terms(
     tax_ids: Sequence[str] = (),
     seller_country: str = "",
     exempt: bool = False,
+    reverse: bool = False,
 ) -> TaxTerms:
     """What applies to a buyer: the rules of the region before those of its country, for products before for all.
 
-    A reverse charge needs a tax id that is written as the buyer's country writes its own.
+    A reverse charge needs a rule that has it and a tax id that is written as the buyer's country writes its own;
+    with `reverse` the seller says that it applies, whatever is sold.
     """
+    region = region_code(region, country)
     own = sorted(
         (rule for rule in rules if rule.country == country and rule.region in ("", region)),
         key=lambda rule: (rule.region == "", not rule.products),
@@ -76,16 +64,17 @@ def tax_terms(
         return NO_TAX
     if exempt:
         return TaxTerms(rules=tuple(own), note=TaxNote.EXEMPT)
+    if reverse:
+        own = [replace(rule, reverse_charge=True) for rule in own]
+        return TaxTerms(rules=tuple(own), note=TaxNote.REVERSE_CHARGE)
     abroad = country != seller_country and any(is_tax_id_of(country, tax_id) for tax_id in tax_ids)
     reversed_ = abroad and any(rule.reverse_charge for rule in own)
     return TaxTerms(rules=tuple(own), note=TaxNote.REVERSE_CHARGE if reversed_ else TaxNote.NONE)
 
 
-def is_tax_id_of(country: str, tax_id: str) -> bool:
-    """Whether the id begins as VAT ids of the country do. Says nothing of whether it was ever given out."""
-    written = "".join(sign for sign in tax_id.upper() if sign.isalnum())
-    prefix = _VAT_PREFIXES.get(country, country)
-    return written.startswith(prefix) and len(written) > len(prefix) + 1
+def region_code(text: str, country: str) -> str:
+    """A state as ISO 3166-2 writes it after the country: `ca` and `US-CA` are CA."""
+    return text.strip().upper().removeprefix(f"{country}-")
 
 
 def taxed(lines: Sequence[Line], terms: TaxTerms) -> tuple[Line, ...]:
@@ -124,6 +113,6 @@ def _rated(line: Line, terms: TaxTerms) -> Line:
     rule = next((rule for rule in terms.rules if not rule.products or line.product in rule.products), None)
     if rule is None:
         return line
-    if terms.note:
+    if terms.note is TaxNote.EXEMPT or (terms.note and rule.reverse_charge):
         return replace(line, tax_rate=NO_RATE, tax_note=str(terms.note))
     return replace(line, tax_rate=rule.rate, tax_inclusive=rule.inclusive)

@@ -185,7 +185,7 @@ def profile() -> dict[str, Any]:
     text = dict.fromkeys(("name", "legal_name", "owner", "external_id"), CANARY)
     address = dict.fromkeys(("line1", "line2", "city", "postal_code", "state"), CANARY)
     mails = dict.fromkeys(("email", "billing_email"), MAIL)
-    return {**text, **mails, "domain": f"{CANARY}.example.com", "tax_ids": [f"DE{CANARY}1"],
+    return {**text, **mails, "domain": f"{CANARY}.example.com", "tax_ids": [{"type": "other", "value": f"{CANARY}1"}],
             "metadata": {CANARY: CANARY}, "address": {**address, "country": "DE"}}  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def test_tax_03_added_and_contained():
     for name in ("exclusive", "inclusive"):
         rule = {"country": "FR", "rate": str(case["rates"][f"{name}_pct"]), "inclusive": name == "inclusive"}
         with case_on() as billing:
-            publish(billing, plan(price(amount=case["price"])), tax=[rule])
+            publish(billing, plan(price(amount=case["price"])), tax={"provider": "rates", "rates": [rule]})
             customer = french(billing)
             billing.subscribe(customer, "pro")
             (invoice,) = billing.invoices(customer)
@@ -193,7 +193,7 @@ def test_pro_02_and_03_two_upgrades_on_one_day_with_tax(case_id):
             plan(price(amount=amount), id=f"p{rank}", name=f"P{rank}", rank=rank)
             for rank, amount in enumerate(case["plans"])
         ]
-        publish(billing, *plans, tax=[rule])
+        publish(billing, *plans, tax={"provider": "rates", "rates": [rule]})
         customer = french(billing)
         sub = billing.subscribe(customer, "p0", billing=case["billing"])
         for name, instant in (("p1", "2024-03-12T12:12:00Z"), ("p2", "2024-03-12T13:12:00Z")):
@@ -209,7 +209,7 @@ def test_pro_02_and_03_two_upgrades_on_one_day_with_tax(case_id):
 def test_a_vat_id_of_another_country_reverses_the_charge():
     with case_on() as billing:
         rule = {"country": "FR", "rate": "20", "reverse_charge": True}
-        publish(billing, plan(price(amount=1000)), tax=[rule])
+        publish(billing, plan(price(amount=1000)), tax={"provider": "rates", "rates": [rule]})
         customer = french(billing, tax_ids=["FR40303265045"])
         billing.subscribe(customer, "pro")
         (line,) = billing.invoices(customer)[0]["lines"]

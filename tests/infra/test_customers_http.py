@@ -25,7 +25,7 @@ FULL = {
     "external_id": "crm-1",
     "billing_email": "invoices@example.com",
     "address": {"line1": "1 Row", "city": "London", "postal_code": "N1", "country": "gb"},
-    "tax_ids": ["GB123456789", "GB123456789"],
+    "tax_ids": ["GB 980 7806 84", {"type": "gb_vat", "value": "980780684"}],
     "language": "PT-br",
     "currency": "EUR",
     "time_zone": "Europe/London",
@@ -62,7 +62,8 @@ def test_every_field_is_kept_in_its_usual_form(api):
         "state": "",
         "country": "GB",
     }
-    assert (shown["tax_ids"], shown["language"], shown["domain"]) == (["GB123456789"], "pt-BR", "example.com")
+    assert (shown["tax_ids"], shown["tax_exempt"]) == ([{"type": "gb_vat", "value": "GB980780684"}], "none")
+    assert (shown["language"], shown["domain"]) == ("pt-BR", "example.com")
     assert shown["terms"] == {"method": "send_invoice", "net_days": 30}
     untouched = (
         "name",
@@ -120,6 +121,9 @@ def test_creating_makes_an_account_and_a_journal_entry_without_personal_data(api
         ("address", {"country": "XX"}, "address.country"),
         ("address", {"planet": "Mars"}, "address.planet"),
         ("tax_ids", ["none"], "tax_ids[0]"),
+        ("tax_ids", ["12-34", "DE136695977"], "tax_ids[1]"),
+        ("tax_ids", [{"type": "eu_vat", "value": "GB980780684"}], "tax_ids[0]"),
+        ("tax_exempt", "always", "tax_exempt"),
         ("terms", {"method": "charge_automatically", "net_days": 30}, "terms.net_days"),
         ("terms", {"net_days": 30}, "terms.net_days"),
         ("company_size", 0, "company_size"),

@@ -25,7 +25,7 @@ PROFILE = {
     "domain": f"{CANARY}.example.com",
     "metadata": {CANARY: CANARY},
     "address": {"line1": LAWFUL, "city": LAWFUL, "country": "DE"},
-    "tax_ids": ["DE123456789"],
+    "tax_ids": ["DE136695976"],
 }
 """What an invoice keeps says LAWFUL."""
 
@@ -74,7 +74,7 @@ def test_invoices_keep_what_the_law_wants(billing: Billing) -> None:
     after = billing.invoices(customer)
     assert after == [{**each, "buyer": {**each["buyer"], "email": ""}} for each in before]
     buyer = after[0]["buyer"]
-    assert (buyer["name"], buyer["tax_ids"]) == (LAWFUL, ["DE123456789"])
+    assert (buyer["name"], buyer["tax_ids"]) == (LAWFUL, ["DE136695976"])
     assert LAWFUL in buyer["address"]
 
 

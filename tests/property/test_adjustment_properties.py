@@ -13,7 +13,7 @@ from chalicelib.domain.discount import Coupon, Duration, Redemption
 from chalicelib.domain.invoice import Line
 from chalicelib.domain.proration import Parts
 from chalicelib.domain.tax import TaxTerms, tax_on
-from chalicelib.domain.tax_rule import TaxRule
+from chalicelib.domain.tax_rates import TaxRule
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 PRODUCTS = ("pro", "storage", "support")

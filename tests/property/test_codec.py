@@ -21,7 +21,7 @@ from chalicelib.domain.calendar import Interval, IntervalUnit, Period
 from chalicelib.domain.customer import Customer
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.pricing import PricingModel, Rate, Tier
-from chalicelib.domain.tax_rule import TaxRule
+from chalicelib.domain.tax_rates import TaxRule
 
 instants = st.integers(0, 3 * 10**9 * 10**6).map(
     lambda microseconds: datetime(1990, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

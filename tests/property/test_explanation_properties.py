@@ -22,7 +22,7 @@ from chalicelib.domain.pricing import PricingModel, Rate, Tier
 from chalicelib.domain.proration import Granularity, Parts
 from chalicelib.domain.subscription import Item, ItemKind
 from chalicelib.domain.tax import TaxTerms
-from chalicelib.domain.tax_rule import TaxRule
+from chalicelib.domain.tax_rates import TaxRule
 from tests import samples
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -22,8 +22,9 @@ from chalicelib.domain.invoice import Line
 from chalicelib.domain.money import allocate
 from chalicelib.domain.pricing import RatedStep
 from chalicelib.domain.proration import Parts
-from chalicelib.domain.tax import NO_TAX, TaxNote, TaxTerms, is_tax_id_of, tax_on, tax_terms, taxed
-from chalicelib.domain.tax_rule import TaxRule
+from chalicelib.domain.tax import NO_TAX, TaxNote, TaxTerms, tax_on, tax_terms, taxed
+from chalicelib.domain.tax_ids import is_tax_id_of
+from chalicelib.domain.tax_rates import TaxRule
 from tests.cases import expected, given
 
 MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from chalicelib.domain.invoice import Cause, CauseKind, Line
 from chalicelib.domain.pricing import RatedStep
 from chalicelib.domain.proration import Parts
 from chalicelib.domain.tax import TaxTerms
-from chalicelib.domain.tax_rule import TaxRule
+from chalicelib.domain.tax_rates import TaxRule
 from tests import samples
 from tests.cases import expected, given
 

@@ -17,6 +17,7 @@ from chalicelib.domain.errors import (
     NotFoundError,
     ValidationError,
 )
+from chalicelib.domain.tax_ids import type_of
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.schemas.customers import (
     AddressView,
@@ -25,6 +26,7 @@ from chalicelib.entrypoints.http.schemas.customers import (
     CustomerQuery,
     CustomerRequest,
     CustomerView,
+    TaxIdView,
     TermsView,
 )
 
@@ -120,7 +122,8 @@ def customer_view(customer: Customer) -> CustomerView:
         external_id=customer.external_id,
         billing_email=customer.billing_email,
         address=AddressView(**asdict(customer.address)),
-        tax_ids=list(customer.tax_ids),
+        tax_ids=[TaxIdView(type=type_of(each), value=each) for each in customer.tax_ids],
+        tax_exempt=customer.tax_exempt,
         language=customer.language,
         currency=customer.currency,
         time_zone=customer.zone,

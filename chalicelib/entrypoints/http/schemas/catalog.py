@@ -14,6 +14,7 @@ from chalicelib.domain.meter import Aggregation
 from chalicelib.domain.pricing import PricingModel
 from chalicelib.domain.proration import Granularity
 from chalicelib.entrypoints.http.kit import Schema, View
+from chalicelib.entrypoints.http.schemas.catalog_tax import TaxSchema
 
 Name = Annotated[str, Field(min_length=1, max_length=64, examples=["pro"])]
 Text = Annotated[str, Field(max_length=1000)]
@@ -183,22 +184,6 @@ class MeterSchema(Schema):
     )
 
 
-class TaxRuleSchema(Schema):
-    """The rate for buyers of a country, or of one of its regions; the nearest rule for a product counts."""
-
-    country: str = Field(min_length=2, max_length=2, examples=["DE"])
-    region: str = Field(
-        default="", max_length=100, description="As in the customer's address; empty for all."
-    )
-    rate: str = Field(max_length=10, description="Per cent, as a decimal string.", examples=["19"])
-    inclusive: bool = Field(default=False, description="Whether prices contain it.")
-    reverse_charge: bool = Field(
-        default=False,
-        description="A buyer with a tax id of the country accounts for it, where the seller is of another.",
-    )
-    products: list[Name] = Field(default=[], max_length=200, description="Plans and add-ons; empty for all.")
-
-
 class CatalogRequest(Schema):
     """The whole catalog. What is not in it is not sold any more; who bought it keeps it."""
 
@@ -217,13 +202,13 @@ class CatalogRequest(Schema):
     )
     plans: list[PlanSchema] = Field(min_length=1, max_length=100)
     add_ons: list[AddOnSchema] = Field(default=[], max_length=100)
-    tax: list[TaxRuleSchema] = Field(default=[], max_length=500)
     meters: list[MeterSchema] = Field(default=[], max_length=100)
     large_upgrades: dict[CurrencyCode, int] = Field(
         default={},
         max_length=200,
         description="Currency → rise of monthly recurring revenue from which `subscription.large_upgrade` is told.",
     )
+    tax: TaxSchema = TaxSchema()
 
 
 class CatalogView(CatalogRequest):

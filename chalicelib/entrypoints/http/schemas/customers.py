@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chalicelib.domain.customer import CollectionMethod, Role
+from chalicelib.domain.customer import CollectionMethod, Role, TaxExempt
 from chalicelib.domain.profile import (
     LARGEST_COMPANY,
     LONGEST_METADATA_VALUE,
@@ -16,13 +16,14 @@ from chalicelib.domain.profile import (
     LONGEST_TEXT,
     MOST_TAX_IDS,
 )
+from chalicelib.domain.tax_ids import TaxIdType
 from chalicelib.entrypoints.http.kit import Schema, View
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Email = Annotated[
     str, Field(max_length=254, examples=["ada@example.com"], json_schema_extra={"format": "email"})
 ]
-TaxId = Annotated[str, Field(min_length=1, max_length=LONGEST_TAX_ID, examples=["DE123456789"])]
+TaxIdValue = Annotated[str, Field(min_length=1, max_length=LONGEST_TAX_ID, examples=["DE136695976"])]
 MetadataValue = Annotated[str, Field(max_length=LONGEST_METADATA_VALUE)]
 Limit = Annotated[int, Field(ge=1, le=100)]
 Cursor = Annotated[str, Field(max_length=512)]
@@ -46,6 +47,13 @@ class TermsSchema(Schema):
     )
 
 
+class TaxIdSchema(Schema):
+    """Form and check digits are looked at; no authority is asked."""
+
+    type: TaxIdType
+    value: TaxIdValue
+
+
 class ProfileSchema(Schema):
     """All of it may be left out; null sets a field back to its default."""
 
@@ -54,7 +62,15 @@ class ProfileSchema(Schema):
     external_id: Text | None = Field(default=None, description="Your id; unique in the environment.")
     billing_email: Email | None = Field(default=None, description="Where invoices go, if not to email.")
     address: AddressSchema | None = None
-    tax_ids: list[TaxId] | None = Field(default=None, max_length=MOST_TAX_IDS)
+    tax_ids: list[TaxIdSchema | TaxIdValue] | None = Field(
+        default=None,
+        max_length=MOST_TAX_IDS,
+        description="With their type, or alone: then it is told by how they begin.",
+        examples=[[{"type": "eu_vat", "value": "DE136695976"}]],
+    )
+    tax_exempt: TaxExempt | None = Field(
+        default=None, description="`exempt` pays no tax; `reverse` accounts for it, also without a tax id."
+    )
     language: str | None = Field(default=None, max_length=35, examples=["en", "pt-BR"])
     currency: str | None = Field(default=None, min_length=3, max_length=3, examples=["EUR"])
     time_zone: str | None = Field(default=None, max_length=64, examples=["Europe/Berlin"])
@@ -97,6 +113,11 @@ class TermsView(View):
     net_days: int
 
 
+class TaxIdView(View):
+    type: TaxIdType
+    value: str
+
+
 class CustomerView(View):
     id: str = Field(examples=["cus_0123456789abcdefghjkmnpqrs"])
     created_at: datetime
@@ -107,7 +128,8 @@ class CustomerView(View):
     external_id: str | None
     billing_email: str
     address: AddressView
-    tax_ids: list[str]
+    tax_ids: list[TaxIdView]
+    tax_exempt: TaxExempt
     language: str
     currency: str | None
     time_zone: str

@@ -1,11 +1,19 @@
-"""Tax rates by country and region: data of the catalog."""
+"""Who says what tax is due, and the seller's own table of rates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from chalicelib.domain.errors import ValidationError
 from chalicelib.domain.money import parse_percent
+
+
+class TaxProvider(StrEnum):
+    """NONE: invoices carry no tax. RATES: the table of the catalog."""
+
+    NONE = "none"
+    RATES = "rates"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,3 +37,13 @@ class TaxRule:
             raise ValidationError(
                 "a country is two capital letters of ISO 3166", field="country", fix="send one such as IE"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaxTable:
+    """The tax terms of a catalog version. Of all versions the current one applies, whatever somebody bought: a rate
+    is the law's on the day of the invoice.
+    """
+
+    provider: TaxProvider = TaxProvider.NONE
+    rates: tuple[TaxRule, ...] = ()
