@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tests.simulation.invariants.invoices import invoices
+from tests.simulation.invariants.metrics import metrics
 from tests.simulation.invariants.money import charges, disputes, expected, money, one_cycle_invoice
 from tests.simulation.invariants.once import erased, index, trials
 from tests.simulation.invariants.periods import periods
@@ -19,8 +20,8 @@ from tests.simulation.invariants.standing import access, nothing_left
 from tests.simulation.world import World
 
 CHECKS: tuple[Callable[[World], Iterator[str]], ...] = (
-    one_cycle_invoice, money, disputes, charges, expected, invoices, periods, mrr, published, mails, quiet_hours,
-    nothing_left, reported, access, trials, erased, index,
+    one_cycle_invoice, money, disputes, charges, expected, invoices, periods, mrr, metrics, published, mails,
+    quiet_hours, nothing_left, reported, access, trials, erased, index,
 )  # fmt: skip
 
 
