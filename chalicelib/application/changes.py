@@ -36,6 +36,7 @@ from chalicelib.domain.changing import Changed
 from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import CollectionMethod, Member
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.metered import given_back
@@ -130,6 +131,7 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
     subscription = get_subscription(ctx, subscription_id)
     if is_known(ctx, subscription, change_id):
         return subscription
+    _require_on_time(subscription, ctx.now)
     bought = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     current = current_catalog(ctx)
     target = target_of(subscription, order, bought=bought, current=current, now=ctx.now)
@@ -148,6 +150,15 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
         cause = f"change:{subscription.id}:{change_id}:planned"
         return _stored(ctx, Decision(cause=cause, subscription=planned, facts=facts))
     return _stored(ctx, decided(ctx, subscription, change, ctx.now))
+
+
+def _require_on_time(subscription: Subscription, now: datetime) -> None:
+    """ConflictError while the next period is still to be opened: nothing is left of the one that is over."""
+    due = next_due(subscription)
+    if due is not None and due.kind is DueKind.RENEWAL and due.at <= now:
+        raise ConflictError(
+            "the next period is about to begin", fix="repeat the request", subscription=subscription.id
+        )
 
 
 def _come_about(ctx: Context, subscription_id: str, change_id: str) -> Subscription:

@@ -5,7 +5,6 @@ ask for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.application import (
@@ -117,16 +116,11 @@ def undo(world: World, *, which: int) -> Any:
 
 def change(world: World, *, which: int, at: str | None, interval: str | None, **to: Any) -> Any:
     """Another plan, interval or quantity; now, later, or when its direction says."""
-    sub = pick(world, Subscription, which, lambda each: _is_in_its_period(each, world))
+    sub = pick(world, Subscription, which, lambda each: each.status is not Status.TRIALING)
     order = ChangeOrder(
         at=When(at) if at else None, interval=interval_of(interval) if interval else None, **to
     )
     return sub and (lambda ctx: changes.change_subscription(ctx, sub.id, order))
-
-
-def _is_in_its_period(subscription: Subscription, world: World) -> bool:
-    period = subscription.period
-    return subscription.is_running and period is not None and period.end > world.clock + timedelta(days=1)
 
 
 def revoke(world: World, *, which: int) -> Any:

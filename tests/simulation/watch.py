@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
-from chalicelib.domain.customer import Account
+from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.invoice import Invoice
 from tests.simulation.faults import Violation
 
@@ -39,6 +39,8 @@ def _is_begun_despite_a_dispute(world: World, before: Any, invoice: Invoice) -> 
         return False
     if not invoice.attempts[-1].is_open or (before and len(before.attempts) == len(invoice.attempts)):
         return False
+    if invoice.terms.method is CollectionMethod.SEND_INVOICE:
+        return False  # only ever tried because somebody asked for it
     since = world.disputed.get(invoice.customer_id)
     account = world.account(invoice.customer_id)
     return bool(account.disputes) and since is not None and since < world.step_began

@@ -5,7 +5,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date, datetime
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -48,17 +48,22 @@ def periods(world: World) -> Iterator[str]:
 
 
 def _on_the_calendar(subscription: Subscription, periods: list[Period]) -> Iterator[str]:
+    """Each period ends where the anchor has its next boundary."""
     zone = ZoneInfo(subscription.zone)
-    first = periods[0].start.astimezone(zone).date()
+    start, anchor = (each.astimezone(zone).date() for each in (periods[0].start, subscription.anchor))
     if subscription.billing is Billing.CALENDAR:
         if subscription.interval != Interval.of("month"):
             return
-        first = first.replace(day=1)
-    for k, period in enumerate(periods, start=1):
-        wanted = _later(first, subscription.interval, k)
+        anchor = anchor.replace(day=1)
+    coming = (
+        later
+        for k in count(1)
+        if (later := _later(anchor, subscription.interval, k)) is None or later > start
+    )
+    for wanted, period in zip(coming, periods, strict=False):
         found = period.end.astimezone(zone).date()
         if wanted is not None and found != wanted:
-            yield f"{subscription.id}: boundary {k} of {first} is {found}, not {wanted}"
+            yield f"{subscription.id}: a boundary of {anchor} is {found}, not {wanted}"
 
 
 def _later(first: date, interval: Any, k: int) -> date | None:
