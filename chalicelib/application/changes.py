@@ -32,12 +32,13 @@ from chalicelib.domain.change import (
     takes_effect,
     target_of,
 )
+from chalicelib.domain.change_lines import invoice_ids_of_period
 from chalicelib.domain.changing import Changed
 from chalicelib.domain.collection import begin_attempt
 from chalicelib.domain.customer import CollectionMethod, Member
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import ConflictError
-from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, cycle_cause, invoice_id
+from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, invoice_id
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.metered import given_back
 from chalicelib.domain.metrics import moved
@@ -259,11 +260,8 @@ def _given_up(ctx: Context, subscription: Subscription, invoice: Invoice) -> Dec
 
 def invoices_of_period(ctx: Context, subscription: Subscription) -> list[Invoice]:
     """What was billed for the present period so far, oldest first."""
-    if subscription.period is None:
-        return []
-    causes = [cycle_cause(subscription.period.start), *map(cause_of, subscription.changes)]
-    keys = [child_key(Invoice, ctx.env, invoice_id(subscription.id, cause)) for cause in causes]
-    return [invoice for invoice in ctx.store.get_many(keys) if invoice is not None]
+    keys = [child_key(Invoice, ctx.env, id_) for id_ in invoice_ids_of_period(subscription)]
+    return [invoice for invoice in (ctx.store.get_many(keys) if keys else []) if invoice is not None]
 
 
 def is_known(ctx: Context, subscription: Subscription, change_id: str) -> bool:

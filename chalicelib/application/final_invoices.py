@@ -41,6 +41,8 @@ def closing(
     assert account is not None
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     end = subscription.period.end
+    if decision.account is not None:  # as what came before in this decision leaves it
+        account = decision.account
     occasion = occasion_of(ctx, subscription, customer, catalog)
     return with_final_invoice(
         decision,

@@ -9,16 +9,19 @@ from chalicelib.application import (
     card_limits,
     collection,
     confirmation,
+    credit_refunds,
     decisions,
     final_invoices,
     payment_methods,
     trials,
+    unused_time,
 )
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key, customer_key
+from chalicelib.application.unused_time import Unused
 from chalicelib.domain import ids, lifecycle, ordering, renewal, write_off
 from chalicelib.domain.billing import Occasion
 from chalicelib.domain.catalog import Catalog, TrialTerms
@@ -72,9 +75,13 @@ def create_subscription(
 
 
 def cancel_subscription(
-    ctx: Context, subscription_id: str, *, at_period_end: bool, reason: str
+    ctx: Context, subscription_id: str, *, at_period_end: bool, reason: str, unused: Unused = Unused.NONE
 ) -> Subscription:
     """Cancel now, or at the end of what is paid for. Twice is once: a second call finds it cancelled.
+
+    What becomes of time that was paid for and is `unused` when it is cancelled now: nothing, or a credit note in the
+    same transaction, before the final invoice, which uses that credit; its refunds are made after it, or by their due
+    rows. ConflictError while that time is being charged for.
 
     Cancelled now while in arrears, its open invoices stay due for the time that was served; what was not served
     is credited on them, in the same transaction. A payment that waits for its customer is cancelled before. What
@@ -89,9 +96,10 @@ def cancel_subscription(
             return subscription
         change = lifecycle.scheduled_to_cancel if at_period_end else lifecycle.canceled
         changed, facts = change(subscription, ctx.now, reason)
-        arrears = () if changed.is_running else _unserved_arrears(ctx, subscription)
-        decision = _decision(subscription, changed, facts, verb="cancel", arrears=arrears)
+        decision = _decision(subscription, changed, facts, verb="cancel")
         if not changed.is_running:
+            decision = unused_time.credited(ctx, decision, subscription, unused, reason=reason)
+            decision = _with_unserved_arrears(ctx, decision, subscription)
             decision = final_invoices.closing(ctx, decision, subscription, occasion, at=ctx.now)
         return decisions.commit(ctx, subscription.customer_id, decision)
 
@@ -99,6 +107,7 @@ def cancel_subscription(
     if isinstance(done, Subscription):
         return done
     final_invoices.collect_final(ctx, done)
+    credit_refunds.make(ctx, unused_time.notes_of(done))
     assert done.subscription is not None
     return done.subscription
 
@@ -347,17 +356,14 @@ def _decision(
     facts: tuple[Fact, ...],
     *,
     verb: str,
-    arrears: tuple[write_off.Outcome, ...] = (),
 ) -> Decision:
-    """A change of the subscription, with the movement of MRR that it is and what it does to its arrears."""
+    """A change of the subscription, with the movement of MRR that it is."""
     cause = f"{verb}:{subscription.id}:{subscription.version}"
     changed, movements = moved(changed, cause)
     return Decision(
         cause=cause,
         subscription=changed,
-        also=tuple(invoice for invoice, _, _ in arrears),
-        facts=facts + tuple(fact for _, noted, _ in arrears for fact in noted),
-        postings=tuple(posting for _, _, booked in arrears for posting in booked),
+        facts=facts,
         movements=movements,
     )
 
@@ -368,9 +374,9 @@ def _stop_waiting(ctx: Context, subscription: Subscription) -> None:
         collection.stop_waiting(ctx, *collection.load(ctx, owed))
 
 
-def _unserved_arrears(ctx: Context, subscription: Subscription) -> tuple[write_off.Outcome, ...]:
-    """The open invoices of the dunning run as they are when the service ends now; one whose payment is under way
-    stays as it is.
+def _with_unserved_arrears(ctx: Context, decision: Decision, subscription: Subscription) -> Decision:
+    """The decision with the open invoices of the dunning run as they are when the service ends now. One whose payment
+    is under way stays as it is, and so does one that the decision credits already.
     """
     run = subscription.dunning
     keys = [child_key(Invoice, ctx.env, invoice_id) for invoice_id in run.invoices] if run else []
@@ -378,9 +384,17 @@ def _unserved_arrears(ctx: Context, subscription: Subscription) -> tuple[write_o
     outcomes = (
         write_off.unserved_credited(invoice, ctx.now)
         for invoice in found
-        if invoice.status is InvoiceStatus.OPEN and not (invoice.attempt and invoice.attempt.is_open)
+        if invoice.status is InvoiceStatus.OPEN
+        and not (invoice.attempt and invoice.attempt.is_open)
+        and all(each.id != invoice.id for each in decision.also)
     )
-    return tuple(outcome for outcome in outcomes if outcome[1])
+    changed = [outcome for outcome in outcomes if outcome[1]]
+    return replace(
+        decision,
+        also=decision.also + tuple(invoice for invoice, _, _ in changed),
+        facts=decision.facts + tuple(fact for _, noted, _ in changed for fact in noted),
+        postings=decision.postings + tuple(posting for _, _, booked in changed for posting in booked),
+    )
 
 
 def _find_own(ctx: Context, subscription_id: str) -> Subscription | None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from chalicelib.domain.adjustments import credit_line, unused_part
 from chalicelib.domain.calendar import Period
-from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
+from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, Line, cycle_cause, invoice_id
 from chalicelib.domain.line_items import lines_of
 from chalicelib.domain.proration import Granularity, Parts
-from chalicelib.domain.subscription import Item
+from chalicelib.domain.subscription import Item, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,15 @@ class Stretch:
     unit: Granularity
 
 
+def invoice_ids_of_period(subscription: Subscription) -> list[str]:
+    """Where the present period was billed so far, oldest first: its cycle and the changes within it."""
+    if subscription.period is None:
+        return []
+    changes = (Cause(kind=CauseKind.CHANGE, reference=change) for change in subscription.changes)
+    causes = (cycle_cause(subscription.period.start), *changes)
+    return [invoice_id(subscription.id, cause) for cause in causes]
+
+
 def billed_lines(item: Item, invoices: Iterable[Invoice]) -> tuple[Billed, ...]:
     """What was billed last for the item in these invoices of its period, oldest first: nothing where its invoice
     is void or was given up.
@@ -45,8 +54,16 @@ def billed_lines(item: Item, invoices: Iterable[Invoice]) -> tuple[Billed, ...]:
         own = tuple(line for line in invoice.lines if _is_charge_of(line, item))
         if own:
             counts = invoice.status in (InvoiceStatus.OPEN, InvoiceStatus.PAID)
-            found = tuple(Billed(line, invoice.id) for line in own) if counts else ()
+            found = tuple(_billed(line, invoice) for line in own) if counts else ()
     return found
+
+
+def _billed(line: Line, invoice: Invoice) -> Billed:
+    """With what credit notes gave back of it."""
+    noted = next((each for each in invoice.line_credits if each.line_id == line.id), None)
+    if noted is None:
+        return Billed(line, invoice.id)
+    return Billed(line, invoice.id, noted.total - (0 if line.tax_inclusive else noted.tax), noted.tax)
 
 
 def prorated(

@@ -7,16 +7,17 @@ any number come to exactly the whole.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
 from chalicelib.domain import ids
+from chalicelib.domain.adjustments import given_back, unused_part
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.customer import Account
-from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line, LineCredit
+from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line, LineCredit, Reversal
 from chalicelib.domain.money import allocate, round_half_away
-from chalicelib.domain.proration import Granularity
+from chalicelib.domain.proration import Granularity, Parts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,9 +127,39 @@ def part_of(line: Line, left: Left, total: int) -> NoteLine:
     )
 
 
-def spread(lines: Sequence[Line], left: Mapping[str, Left], amount: int) -> tuple[NoteLine, ...]:
-    """`amount` (with tax, at most what is left of the lines) over the lines, by largest remainder."""
-    shares = allocate(amount, [left[line.id].total for line in lines])
+def unused_of(line: Line, left: Left, unused: Parts) -> NoteLine:
+    """What a billed line gives back for time that is not used: `unused` of the full period, from its amount after
+    discount, with its share of the tax; never more than is left.
+    """
+    part = unused_part(line, unused)
+    before, taxed_before = line.total - left.total, line.tax - left.tax
+    reversal = Reversal(
+        invoice_id="",
+        line_id=line.id,
+        net=line.left,
+        tax=line.tax,
+        credited=before if line.tax_inclusive else before - taxed_before,
+        credited_tax=taxed_before,
+    )
+    amount, tax = given_back(reversal, part)
+    total = -amount if line.tax_inclusive else -amount - tax
+    return replace(
+        part_of(line, left, total),
+        tax=-tax,
+        numerator=part.numerator,
+        denominator=part.denominator,
+        unit=line.unit,
+        period=line.period,
+    )
+
+
+def spread(
+    lines: Sequence[Line], left: Mapping[str, Left], amount: int, weights: Sequence[int] | None = None
+) -> tuple[NoteLine, ...]:
+    """`amount` (with tax) over the lines by largest remainder, in proportion to what is left of them or to `weights`
+    (at most that); never more than those.
+    """
+    shares = allocate(amount, weights or [left[line.id].total for line in lines])
     return tuple(
         part_of(line, left[line.id], share) for line, share in zip(lines, shares, strict=True) if share
     )

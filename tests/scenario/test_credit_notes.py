@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.application import credit_notes, payments, refunds
+from chalicelib.application import changes, credit_notes, payments, refunds, subscriptions
+from chalicelib.application.unused_time import Unused
+from chalicelib.domain.change import ChangeOrder
 from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.crediting import Wanted
 from chalicelib.domain.customer import CollectionMethod, Terms
@@ -13,6 +15,7 @@ from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.payment import Allocation
 from chalicelib.domain.refund import Refund, RefundResult, RefundStatus
+from chalicelib.domain.subscription import Subscription
 from tests.scenario.world import World, assert_books
 
 SENT = Terms(method=CollectionMethod.SEND_INVOICE, net_days=14)
@@ -193,3 +196,86 @@ class TestOnAnOpenInvoice:
             note(world, owed, amount=1890)
         note(world, owed)
         assert (world.reload(sub).status, world.reload(sub).dunning) == ("active", None)
+
+
+def cancel(world: World, sub: Subscription, unused: Unused, request: str = "") -> Subscription:
+    done = subscriptions.cancel_subscription(
+        world.ctx(request), sub.id, at_period_end=False, reason="moving", unused=unused
+    )
+    assert_sound(world)
+    return done
+
+
+class TestCancelledNow:
+    def test_unused_time_becomes_credit_in_the_transaction_that_ends_it(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        world.advance(days=10)
+        world.facts()
+        cancel(world, sub, Unused.CREDIT)
+        world.expect("subscription.canceled", "credit_note.issued")
+        (made,) = world.everything(CreditNote)
+        (line,) = made.lines
+        assert (line.numerator, line.denominator, made.total) == (20, 31, 1226)  # 11 of 31 days are consumed
+        assert credit(world, world.invoices(sub)[0]) == 1226
+
+    def test_unused_time_is_refunded(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        cancel(world, sub, Unused.REFUND)
+        assert world.parts.gateway.refunded("USD") == 1839  # the day is consumed
+        assert credit(world, world.invoices(sub)[0]) == 0
+
+    def test_nothing_is_given_back_unless_it_is_asked_for(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        cancel(world, sub, Unused.NONE)
+        assert world.everything(CreditNote) == []
+
+    def test_after_a_change_the_money_of_both_invoices_comes_back(self) -> None:
+        """The rest of the period was paid for mostly by what the change credited: that money comes back too."""
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        world.advance(days=5)
+        changes.change_subscription(world.ctx(), sub.id, ChangeOrder(plan="pro"))
+        first, second = world.invoices(sub)
+        charged = first.amount_paid + second.amount_paid
+        cancel(world, sub, Unused.REFUND)
+        (made,) = world.everything(CreditNote)
+        charge = next(line for line in second.lines if not line.is_credit)
+        assert made.invoice_id == second.id
+        assert made.total == made.refunded == charge.total * 25 // 26  # of 26 days one is consumed
+        assert made.total > second.amount_paid
+        assert len(made.refunds) == 2
+        assert world.parts.gateway.refunded("USD") == made.refunded < charged
+
+    def test_what_was_returned_before_is_not_returned_again(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        (invoice,) = world.invoices(sub)
+        refunds.refund_payment(world.ctx(), invoice.payments[0].id, amount=1000)
+        cancel(world, sub, Unused.CREDIT)
+        assert credit(world, invoice) == 900
+
+    def test_in_dunning_the_note_lowers_what_is_due(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        for method in list(world.parts.gateway.methods):
+            world.parts.gateway.behave(method, "generic_decline")
+        world.advance(days=31)
+        cancel(world, sub, Unused.REFUND)
+        owed = world.invoices(sub)[-1]
+        (made,) = world.everything(CreditNote)
+        assert (owed.status, owed.amount_remaining) == ("open", 1900 - made.total)
+        assert (made.applied, made.refunded, made.credited) == (made.total, 0, 0)
+
+    def test_an_adjusted_line_gives_a_later_change_only_what_is_left(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        (invoice,) = world.invoices(sub)
+        note(world, invoice, amount=500)
+        changes.change_subscription(world.ctx(), sub.id, ChangeOrder(plan="pro"))
+        given = next(line for line in world.invoices(sub)[1].lines if line.is_credit)
+        assert (given.amount, given.reversal and given.reversal.credited) == (-1400, 500)
+        with pytest.raises(InvalidStateError, match="nothing is left"):
+            note(world, invoice)
