@@ -10,7 +10,9 @@ from chalicelib.application import metrics_report
 from chalicelib.application.metrics_figures import Figures, currencies, figures
 from chalicelib.application.metrics_report import MetricsMonth
 from chalicelib.application.metrics_rows import read_movements, read_trials
+from chalicelib.domain.counted import TrialOutcome
 from chalicelib.domain.environment import LIVE
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import MovementKind
 from chalicelib.domain.subscription import Status, Subscription
 from tests.simulation.world import World
@@ -36,6 +38,7 @@ def metrics(world: World) -> Iterator[str]:
         yield from _stands(found[-1], sold[currency], currency)
     yield from _rows(world, months)
     yield from _trials(world)
+    yield from _undecided(world)
 
 
 def _adds_up(figure: Figures) -> Iterator[str]:
@@ -92,3 +95,14 @@ def _trials(world: World) -> Iterator[str]:
         yield f"trials listed wrongly: {(over - listed) + (listed - over)}"
     if +counted != Counter(text.partition(" ")[2] for text in over.elements()):
         yield f"trials counted wrongly: {dict(counted)}"
+
+
+def _undecided(world: World) -> Iterator[str]:
+    """A trial that waits for its first payment has none."""
+    waiting = {
+        each.id for each in world.records(Subscription) if each.counted.trial is TrialOutcome.UNDECIDED
+    }
+    for invoice in world.records(Invoice):
+        paid = invoice.status is InvoiceStatus.PAID and invoice.total
+        if paid and invoice.subscription_id in waiting:
+            yield f"{invoice.id} is paid, and the trial of {invoice.subscription_id} is undecided"
