@@ -27,6 +27,7 @@ from chalicelib.entrypoints.http import (
     payments,
     plans,
     reports,
+    repricing,
     signup,
     subscriptions,
     usage,
@@ -52,6 +53,7 @@ app.register_blueprint(payment_methods.bp)
 app.register_blueprint(subscriptions.bp)
 app.register_blueprint(changes.bp)
 app.register_blueprint(charges.bp)
+app.register_blueprint(repricing.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(payments.bp)
 app.register_blueprint(disputes.bp)

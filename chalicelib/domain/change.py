@@ -47,6 +47,8 @@ class ChangeOrder:
     add_ons: tuple[tuple[str, int], ...] | None = None
     at: When | datetime | None = None
     prorate: bool = True
+    reprice: bool = False
+    """What is kept is sold anew too, at the current catalog's prices."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,9 +77,12 @@ def target_of(
     moved = order.plan is not None and order.plan != subscription.plan.product
     interval = None if plan.is_free else order.interval or subscription.interval or Interval.of("month")
     longer = interval != subscription.interval
-    catalog = current if moved or (longer and not _is_sold(bought, plan, interval, subscription)) else bought
+    unsold = longer and not _is_sold(bought, plan, interval, subscription)
+    catalog = current if moved or order.reprice or unsold else bought
     whole = _as_order(subscription, order, plan, interval)
-    items = tuple(_kept(item, subscription) for item in order_items(whole, catalog, plan, now))
+    items = order_items(whole, catalog, plan, now)
+    if not order.reprice:
+        items = tuple(_kept(item, subscription) for item in items)
     version = current.version if catalog is current else subscription.catalog_version
     return Target(
         items=items,
@@ -160,7 +165,7 @@ def _bare(items: Sequence[Item]) -> list[Item]:
 
 def _plan(subscription: Subscription, order: ChangeOrder, *, bought: Catalog, current: Catalog) -> Plan:
     if order.plan is None or order.plan == subscription.plan.product:
-        return bought.plan(subscription.plan.product)
+        return (current if order.reprice else bought).plan(subscription.plan.product)
     plan = current.plan(order.plan)
     if plan.sold_by is SoldBy.QUOTE_ONLY:
         raise QuoteRequiredError(

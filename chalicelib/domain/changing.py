@@ -18,7 +18,7 @@ from chalicelib.domain.lifecycle import full_period, subscription_data
 from chalicelib.domain.metered import Metered, metered, meters_of
 from chalicelib.domain.metrics import recurring
 from chalicelib.domain.proration import Granularity, parts_left, parts_left_on_cancel
-from chalicelib.domain.subscription import Billing, PendingChange, Status, Subscription
+from chalicelib.domain.subscription import Billing, PendingChange, Phase, Status, Subscription
 from chalicelib.domain.usage import Usage, ended
 
 PAYABLE_FOR = timedelta(hours=23)
@@ -115,6 +115,7 @@ def in_force(subscription: Subscription, change: PendingChange, now: datetime) -
         subscription,
         status=Status.ACTIVE if subscription.status is Status.PAUSED else subscription.status,
         items=items,
+        phases=_phases_after(subscription, change),
         interval=change.interval,
         catalog_version=change.catalog_version or subscription.catalog_version,
         pending=None,
@@ -122,6 +123,18 @@ def in_force(subscription: Subscription, change: PendingChange, now: datetime) -
     if subscription.status is Status.TRIALING or _keeps_period(subscription, change):
         return after
     return began(after, now)
+
+
+def _phases_after(subscription: Subscription, change: PendingChange) -> tuple[Phase, ...]:
+    """A ramp goes on with the new quantities where plan and interval stay; otherwise it is over."""
+    stays_ = change.items[0].product == subscription.plan.product and change.interval == subscription.interval
+    if not stays_:
+        return ()
+    added = change.items[1:]
+    return tuple(
+        replace(phase, items=(replace(phase.items[0], quantity=change.items[0].quantity), *added))
+        for phase in subscription.phases
+    )
 
 
 def began(subscription: Subscription, now: datetime) -> Subscription:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,7 +20,9 @@ from chalicelib.domain.catalog import (
 from chalicelib.domain.customer import Customer, Terms
 from chalicelib.domain.errors import QuoteRequiredError, ValidationError
 from chalicelib.domain.lifecycle import RELEASE_AFTER
-from chalicelib.domain.subscription import Billing, Item, ItemKind, Status, Subscription
+from chalicelib.domain.money import parse_unit_amount
+from chalicelib.domain.pricing import PricingModel
+from chalicelib.domain.subscription import Billing, Item, ItemKind, Phase, Status, Subscription
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,10 @@ class Order:
     terms: Terms | None = None
     billing: Billing = Billing.ANNIVERSARY
     channel: str = "self_serve"
+    unit_amounts: tuple[tuple[str, str], ...] = ()
+    """(plan or add-on, decimal string of minor units): what this customer pays instead of the catalog's price."""
+    ramp: tuple[tuple[int, str], ...] = ()
+    """(periods, what the plan costs in them): so many periods each, in order; after them the usual price."""
 
 
 def require_self_serve(plan: Plan, order: Order) -> None:
@@ -58,7 +64,8 @@ def draft(
     """
     plan = catalog.plan(order.plan)
     require_self_serve(plan, order)
-    items = order_items(order, catalog, plan, now)
+    usual = order_items(order, catalog, plan, now)
+    items, phases = ramped(usual, order.ramp)
     interval = items[0].price.interval if items[0].price else None
     anchor = now
     if order.billing is Billing.CALENDAR and interval is not None:
@@ -71,6 +78,7 @@ def draft(
         currency=order.currency,
         catalog_version=catalog.version,
         items=items,
+        phases=phases,
         zone=customer.zone,
         anchor=anchor,
         created_at=now,
@@ -96,6 +104,31 @@ def trial_terms(order: Order, plan: Plan) -> TrialTerms | None:
             fix="ask for fewer",
         )
     return replace(plan.trial, days=days)
+
+
+def ramped(
+    usual: tuple[Item, ...], ramp: Sequence[tuple[int, str]]
+) -> tuple[tuple[Item, ...], tuple[Phase, ...]]:
+    """The items of the first stretch, and the phases that follow it; the last has the usual price."""
+    cycle, starts = 0, []
+    for periods, unit_amount in ramp:
+        starts.append((cycle, (_priced(usual[0], unit_amount, "ramp"), *usual[1:])))
+        cycle += periods
+    if not starts:
+        return usual, ()
+    later = [Phase(from_cycle=start, items=items) for start, items in starts[1:]]
+    return starts[0][1], (*later, Phase(from_cycle=cycle, items=usual))
+
+
+def _priced(item: Item, unit_amount: str, field: str) -> Item:
+    """The item at another price. ValidationError where its price is not a single amount."""
+    if item.price is None or item.price.rate.model not in (PricingModel.FLAT, PricingModel.PER_UNIT):
+        raise ValidationError(
+            f"{item.name} has no single price that could be another", field=field, fix="leave it out"
+        )
+    parse_unit_amount(unit_amount)
+    rate = replace(item.price.rate, unit_amount=unit_amount)
+    return replace(item, source="negotiated", price=replace(item.price, rate=rate))
 
 
 def order_items(order: Order, catalog: Catalog, plan: Plan, now: datetime) -> tuple[Item, ...]:
@@ -126,6 +159,12 @@ def order_items(order: Order, catalog: Catalog, plan: Plan, now: datetime) -> tu
             )
         items.append(_item(add_on.id, ItemKind.ADD_ON, add_on, quantity, interval, order, now))
         sold.append(add_on)
+    own = dict(order.unit_amounts)
+    for name in own.keys() - {item.product for item in items}:
+        raise ValidationError(f"{name!r} is not part of the order", field="unit_amounts", fix="leave it out")
+    items = [
+        _priced(item, own[item.product], "unit_amounts") if item.product in own else item for item in items
+    ]
     meters = {meter.id: meter.name for meter in catalog.meters}
     return (
         *items,

@@ -96,7 +96,17 @@ def _ahead(subscription: Subscription, start: datetime) -> tuple[Subscription, t
             return replace(subscription, changes=()), facts
     cycle = subscription.cycle + 1
     period = full_period(subscription, cycle)
-    return replace(subscription, cycle=cycle, period=period, changes=()), facts
+    ahead = replace(subscription, cycle=cycle, period=period, changes=())
+    return _in_phase(ahead), facts
+
+
+def _in_phase(ahead: Subscription) -> Subscription:
+    """The subscription with the items of the stretch of its ramp that this cycle begins, if it begins one."""
+    begun = [phase for phase in ahead.phases if phase.from_cycle <= ahead.cycle]
+    if not begun:
+        return ahead
+    later = tuple(phase for phase in ahead.phases if phase.from_cycle > ahead.cycle)
+    return replace(ahead, items=begun[-1].items, phases=later)
 
 
 def end_trial(

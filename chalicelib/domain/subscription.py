@@ -95,9 +95,9 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
-    """A stretch of a ramp: from `starts_at` these items are in force."""
+    """A stretch of a ramp: from this cycle on, counted from the first that is paid, these items are in force."""
 
-    starts_at: datetime
+    from_cycle: int
     items: tuple[Item, ...]
 
 

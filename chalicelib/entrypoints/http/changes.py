@@ -320,6 +320,7 @@ def _order(body: ChangeTerms) -> ChangeOrder:
         add_ons=add_ons,
         at=require_utc(body.at) if isinstance(body.at, datetime) else body.at,
         prorate=body.prorate,
+        reprice=body.reprice,
     )
 
 

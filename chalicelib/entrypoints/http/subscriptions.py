@@ -178,6 +178,8 @@ def order_of(body: SubscriptionRequest, currency: str) -> Order:
         trial_days=body.trial_days,
         terms=Terms(method=terms.method, net_days=terms.net_days) if terms else None,
         billing=body.billing,
+        unit_amounts=tuple(body.unit_amounts.items()),
+        ramp=tuple((each.periods, each.unit_amount) for each in body.ramp),
         channel="api",
     )
 

@@ -52,6 +52,9 @@ class ChangeTerms(Schema):
     prorate: bool = Field(
         default=True, description="Whether the rest of the period is charged and credited, where it goes on."
     )
+    reprice: bool = Field(
+        default=False, description="What is kept is sold anew too, at the current catalog's prices."
+    )
 
 
 class ChangeRequest(ChangeTerms):

@@ -18,12 +18,20 @@ from chalicelib.entrypoints.http.kit import Schema, View
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Id = Annotated[str, Field(min_length=1, max_length=80)]
 Quantity = Annotated[int, Field(ge=1, le=1_000_000)]
+UnitAmount = Annotated[
+    str, Field(max_length=32, description="Decimal string of minor units.", examples=["500"])
+]
 Currency = Annotated[str, Field(min_length=3, max_length=3, examples=["USD"])]
 
 
 class AddOnRequest(Schema):
     id: Name
     quantity: Quantity = 1
+
+
+class RampRequest(Schema):
+    periods: int = Field(ge=1, le=240, examples=[3])
+    unit_amount: UnitAmount
 
 
 class CollectionSchema(Schema):
@@ -55,6 +63,14 @@ class SubscriptionRequest(Schema):
     )
     collection: CollectionSchema | None = Field(default=None, description="The customer's terms if left out.")
     billing: Billing = Billing.ANNIVERSARY
+    unit_amounts: dict[Name, UnitAmount] = Field(
+        default={},
+        max_length=20,
+        description="Plan or add-on → what this customer pays instead of the catalog's flat or per-unit price.",
+    )
+    ramp: list[RampRequest] = Field(
+        default=[], max_length=24, description="Stretches before the usual price, each with a price of its own."
+    )
 
 
 class CancelAt(StrEnum):
