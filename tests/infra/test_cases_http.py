@@ -6,11 +6,12 @@ Each publishes the catalog that the case speaks of, subscribes a customer in a s
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pytest
 
+from chalicelib.application.feed import append
 from tests.cases import expected, given
 from tests.infra.billing_api import Billing, billing_on
 
@@ -420,6 +421,70 @@ class TestInArrears:
             billing.advance("P1M")
             shown = billing.ok("GET", f"/v1/subscriptions/{sub['id']}")
             assert (shown["status"], len(shown["dunning"]["invoices"])) == ("past_due", 1)
+
+
+def mrr_months(billing: Billing, **query: str) -> list[dict[str, Any]]:
+    """The months of the MRR report in the only currency, once everything is projected."""
+    env = billing.api.sandbox.environment.id
+    append(billing.api.services.ops, env, billing.api.store.journal(env))
+    (found,) = billing.ok("GET", "/v1/reports/mrr", query=query)["data"]
+    months: list[dict[str, Any]] = found["months"]
+    return months
+
+
+def test_met_04_trials_stand_apart_from_the_mrr():
+    case, wanted = given("MET-04"), expected("MET-04")
+    ((until, amount),) = case["trial_until"].items()
+    assert amount == case["active"]["amount"] == case["trial_cancelled"]["amount"]
+    with case_on("2024-01-15T00:00:00+00:00") as billing:
+        ends = {"runs": until, "canceled": case["trial_cancelled"]["ends"]}
+        days = {name: (date.fromisoformat(end) - date(2024, 1, 15)).days for name, end in ends.items()}
+        publish(billing, plan(price(amount=amount), trial={"days": days["runs"], "on_end": "cancel"}))
+        billing.subscribe(billing.customer("pm_card_visa"), "pro")
+        for name in ("runs", "canceled"):
+            customer = billing.customer("pm_card_visa", email=f"{name}@example.com")
+            sub = billing.subscribe(customer, "pro", trial_days=days[name])
+            assert sub["status"] == "trialing"
+        billing.ok("POST", f"/v1/subscriptions/{sub['id']}/cancel", {"at": "period_end"})
+        advance_to(billing, "2024-03-31T12:00:00Z")
+        months = mrr_months(billing, **{"from": "2024-01"})
+        assert [month["closing"] for month in months] == wanted["mrr"]
+        assert [month["trials"]["mrr"] for month in months] == wanted["trial_mrr"]
+
+
+def test_met_10_a_month_is_closed():
+    case, wanted = given("MET-10"), expected("MET-10")
+    seat = 1000
+    with case_on("2024-01-10T00:00:00+00:00") as billing:
+        publish(billing, plan(price("per_unit", seat), per_seat=True))
+
+        def seats(name: str) -> int:
+            return case[name] // seat
+
+        def bought(quantity: int) -> str:
+            sub = billing.subscribe(billing.customer("pm_card_visa"), "pro", quantity=quantity)
+            found: str = sub["id"]
+            return found
+
+        rest = seats("start_mrr") - seats("churn") - 2 * seats("contraction")
+        grows, leaves, shrinks = bought(rest), bought(seats("churn")), bought(2 * seats("contraction"))
+        billing.advance("P1M")
+        for sub, quantity in (
+            (grows, rest + seats("expansion")),
+            (shrinks, seats("contraction")),
+        ):
+            billing.ok("POST", f"/v1/subscriptions/{sub}/change", {"quantity": quantity, "at": "now"})
+        billing.ok("POST", f"/v1/subscriptions/{leaves}/cancel", {"at": "now"})
+        bought(seats("new"))
+        (month,) = mrr_months(billing, **{"from": "2024-02", "to": "2024-02"})
+        assert month["opening"] == case["start_mrr"]
+        assert month["closing"] == wanted["end_mrr"]
+        assert month["net_new"] == wanted["net_new_mrr"]
+        assert month["net_revenue_retention"] == wanted["nrr_bp"]
+        assert month["gross_revenue_retention"] == wanted["grr_bp"]
+        for kind in ("expansion", "contraction", "churn", "new"):
+            page = billing.ok("GET", "/v1/reports/mrr/movements", query={"month": "2024-02", "kind": kind})
+            assert abs(sum(row["amount"] for row in page["data"])) == case[kind]
 
 
 class TestOtherModels:
