@@ -40,16 +40,23 @@ def money(world: World) -> Iterator[str]:
     for entry in world.journal():
         for posting in entry.postings:
             ledger[posting.currency][posting.account] += posting.amount
-    recorded, returned = world.records(Payment), _given_back(world)
+    recorded, returned, unheard = world.records(Payment), _given_back(world), _unheard(world)
+    untold = Counter({each.currency: 0 for each in unheard})
+    for each in unheard:
+        untold[each.currency] += each.amount
     for currency in sorted({invoice.currency for invoice in invoices} | set(ledger)):
         of = [invoice for invoice in invoices if invoice.currency == currency]
         own = [payment for payment in recorded if payment.currency == currency]
         by_hand = sum(p.amount - p.refunded for p in own if p.charge is None)
         late = sum(p.amount - p.refunded for p in own if p.charge is not None)
-        taken = world.processor.totals(currency) - sum(
-            back
-            for reference, back in returned.items()
-            if world.processor.payments[reference].currency == currency
+        taken = (
+            world.processor.totals(currency)
+            - untold[currency]
+            - sum(
+                back
+                for reference, back in returned.items()
+                if world.processor.payments[reference].currency == currency
+            )
         )
         withdrawn, lost, fees = _disputed(invoices, currency)
         collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.charge is not None)
@@ -116,6 +123,17 @@ def disputes(world: World) -> Iterator[str]:
         yield f"open are {open_}, accounts say {held}"
 
 
+def _unheard(world: World) -> list[Any]:
+    """Confirmed by their customers, who did not come back, while nobody listened for a month: their invoices wait."""
+    waiting = {i.attempt.reference for i in world.records(Invoice) if i.attempt and i.attempt.awaits_customer}
+    last = {notice.reference: notice for notice in world.processor.notices}
+    return [
+        p
+        for p in world.processor.charges()
+        if p.reference in waiting and not readable(world, last[p.reference])
+    ]
+
+
 def _holds_credit(refund: Refund) -> bool:
     """Under way, out of what was paid over: it cannot be spent, and is not gone yet."""
     return refund.is_open and not refund.allocations
@@ -153,6 +171,7 @@ def charges(world: World) -> Iterator[str]:
     for (invoice_id, number), times in begun.items():
         if times > 1:
             yield f"{invoice_id} attempt {number} was begun {times} times at the processor"
+    unheard = _unheard(world)
     own = {payment.reference for payment in world.records(Payment)}  # came late, and goes back or is credit
     invoices, returned = {invoice.id: invoice for invoice in world.records(Invoice)}, _given_back(world)
     for invoice_id, paid in by_invoice.items():
@@ -161,6 +180,7 @@ def charges(world: World) -> Iterator[str]:
             yield f"the processor knows an invoice that we do not: {invoice_id}"
             continue
         money = [p for p in paid if p.result.outcome is Outcome.SUCCEEDED and p.reference not in own]
+        money = [p for p in money if p not in unheard]
         net = sum(p.amount - returned[p.reference] for p in money)
         most = 0 if invoice.status is InvoiceStatus.VOID else invoice.amount_due
         if net > most + invoice.amount_due // 100:  # a processor may count in coarser units
