@@ -12,6 +12,7 @@ from chalicelib.entrypoints.http import (
     customers,
     disputes,
     docs,
+    documents,
     dunning,
     edge,
     entitlements,
@@ -37,6 +38,7 @@ from chalicelib.entrypoints.jobs import advance, due, mailer, notices, projector
 from chalicelib.entrypoints.jobs import usage as usage_jobs
 from chalicelib.entrypoints.pages import checkout as checkout_pages
 from chalicelib.entrypoints.pages import confirmation as confirmation_pages
+from chalicelib.entrypoints.pages import document as document_pages
 from chalicelib.entrypoints.pages import pricing
 from chalicelib.entrypoints.pages import signup as signup_pages
 
@@ -55,6 +57,7 @@ app.register_blueprint(changes.bp)
 app.register_blueprint(charges.bp)
 app.register_blueprint(repricing.bp)
 app.register_blueprint(invoices.bp)
+app.register_blueprint(documents.bp)
 app.register_blueprint(payments.bp)
 app.register_blueprint(disputes.bp)
 app.register_blueprint(clock.bp)
@@ -67,6 +70,7 @@ app.register_blueprint(pricing.bp)
 app.register_blueprint(signup_pages.bp)
 app.register_blueprint(checkout_pages.bp)
 app.register_blueprint(confirmation_pages.bp)
+app.register_blueprint(document_pages.bp)
 app.register_blueprint(webhooks.bp)
 app.register_blueprint(events.bp)
 app.register_blueprint(books.bp)

@@ -22,6 +22,7 @@ from chalicelib.domain.environment import Environment
 if TYPE_CHECKING:
     from chalicelib.adapters.dynamo.tables import Tables
     from chalicelib.adapters.parameters import Parameters
+    from chalicelib.application.documents import Press, Shelf
     from chalicelib.application.limits import Limits
     from chalicelib.application.mail import Render
     from chalicelib.application.ports import UsageLog
@@ -215,6 +216,19 @@ class Services:
         from chalicelib.adapters.mail.render import render
 
         return render
+
+    @cached_property
+    def press(self) -> Press:
+        from chalicelib.adapters.pdf.press import PdfPress
+
+        return PdfPress()
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        from chalicelib.adapters.aws import client
+        from chalicelib.adapters.documents import OPTIONS, S3Shelf
+
+        return S3Shelf(client("s3", **OPTIONS), self.settings.documents_bucket)
 
     @cached_property
     def mailer(self) -> Mailer:

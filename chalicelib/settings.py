@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     billing_table: str = ""
     ops_table: str = ""
     usage_table: str = ""
+    documents_bucket: str = ""
     due_queue_url: str = ""
     webhook_queue_url: str = ""
     mail_queue_url: str = ""

@@ -80,7 +80,7 @@ def start_emulator(state: Path, port: int) -> Child:
         "GATEWAY_PORT": str(port),
         "PERSIST_STATE": "1",
         "STATE_DIR": str(folder),
-        "SERVICES": "dynamodb,dynamodbstreams,sqs,ses,ssm",
+        "SERVICES": "dynamodb,dynamodbstreams,s3,sqs,ses,ssm",
         "LOG_LEVEL": "WARNING",
         # Listeners that nobody here needs.
         "IOT_MTLS_ENABLED": "0",

@@ -1,4 +1,4 @@
-"""Creates the tables and queues of `infra/resources.json` in any engine that speaks AWS's API.
+"""Creates the tables, queues and buckets of `infra/resources.json` in any engine that speaks AWS's API.
 
 `infra/resources.json` is the only definition of them; this module translates its CloudFormation
 properties into API calls. Creating is safe to repeat: what exists is kept as it is.
@@ -80,6 +80,21 @@ def create_queues(
     return urls
 
 
+def create_buckets(
+    s3: Any, *, prefix: str = NAME_PREFIX, resources: Resources | None = None
+) -> dict[str, str]:
+    """Creates the buckets; answers logical id → bucket name, which S3 wants in small letters."""
+    names: dict[str, str] = {}
+    for logical_id in of_type(resources or load_resources(), "AWS::S3::Bucket"):
+        names[logical_id] = (prefix + logical_id).lower()
+        try:
+            s3.create_bucket(Bucket=names[logical_id])
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+    return names
+
+
 def create_resources(
     endpoint: str,
     *,
@@ -95,6 +110,7 @@ def create_resources(
     """
     tables = create_tables(client("dynamodb", endpoint), prefix=prefix)
     queues = create_queues(client("sqs", endpoint), prefix=prefix)
+    buckets = create_buckets(client("s3", endpoint), prefix=prefix)
     parameters = "/perennial/local/"
     _put_secrets(client("ssm", endpoint), parameters, secrets)
     _verify_sender(client("sesv2", endpoint), mail_from)
@@ -103,6 +119,7 @@ def create_resources(
         "PERENNIAL_BILLING_TABLE": tables["BillingTable"],
         "PERENNIAL_OPS_TABLE": tables["OpsTable"],
         "PERENNIAL_USAGE_TABLE": tables["UsageTable"],
+        "PERENNIAL_DOCUMENTS_BUCKET": buckets["DocumentsBucket"],
         "PERENNIAL_DUE_QUEUE_URL": queues["DueQueue"],
         "PERENNIAL_WEBHOOK_QUEUE_URL": queues["WebhookQueue"],
         "PERENNIAL_MAIL_QUEUE_URL": queues["MailQueue"],

@@ -16,6 +16,7 @@ from app import app
 from chalicelib import composition
 from chalicelib.adapters.catalogs import CachedCatalogs
 from chalicelib.adapters.memory import MemoryStore
+from chalicelib.adapters.memory.fakes import MemoryShelf
 from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.application.context import Context
 from chalicelib.application.environments import Opened, open_environment
@@ -52,6 +53,7 @@ class Api:
             pepper=b"p" * 32,
             public_url=PUBLIC_URL,
             catalogs=CachedCatalogs(store),
+            shelf=MemoryShelf(),
             machine_now=lambda: self.now,
         )
         self.sandbox = self.open("sandbox")

@@ -18,6 +18,7 @@ from pydantic import Field
 import app as application
 from chalicelib import composition
 from chalicelib.adapters.catalogs import CachedCatalogs
+from chalicelib.adapters.memory.fakes import MemoryShelf
 from chalicelib.adapters.memory.ops import MemoryOps
 from chalicelib.adapters.memory.store import MemoryStore
 from chalicelib.application.environments import open_environment
@@ -209,6 +210,7 @@ def http_world() -> Iterator[World]:
         store=store,
         ops=MemoryOps(),
         catalogs=CachedCatalogs(store),
+        shelf=MemoryShelf(),
         pepper=b"pepper-for-tests-of-32-bytes-or-more",
         public_url="http://perennial.test",
         machine_now=lambda: clock[0],

@@ -36,6 +36,8 @@ class Stack:
         name = self.names[logical]
         if name.startswith("http"):
             return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name.rpartition('/')[2]}"
+        if logical.endswith("Bucket"):
+            return f"arn:aws:s3:::{name}"
         return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"
 
     def resolve(self, value: Any) -> Any:
@@ -100,6 +102,9 @@ def calls_of(service: str, operation: str, params: Mapping[str, Any]) -> list[Ca
         sender = params["FromEmailAddress"]
         arn = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/{sender}"
         return [Call("ses:SendEmail", arn, {"ses:FromAddress": sender})]
+    if service == "s3":
+        action = operation.replace("HeadObject", "GetObject")
+        return [Call(f"s3:{action}", f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")]
     raise AssertionError(f"nobody said what {service}:{operation} needs")
 
 

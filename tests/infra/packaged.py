@@ -128,6 +128,11 @@ def _unpack(folder: Path) -> None:
     for library in making.rglob("*.so"):
         if MACHINES[architecture(folder)] not in library.name or platform.machine() not in library.name:
             _replace(library, making)
+    for bundled in making.glob("*.libs"):  # what native modules bring along, named by machine
+        for packages in site.getsitepackages():
+            own = Path(packages) / bundled.name
+            if own.is_dir():
+                shutil.copytree(own, bundled, dirs_exist_ok=True)
     making.rename(folder / "task")
 
 

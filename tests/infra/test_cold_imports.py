@@ -67,6 +67,24 @@ def test_a_job_imports_neither_the_application_nor_the_web(seen: dict[str, Any],
 
 
 @pytest.mark.parametrize("function", HANDLERS)
+def test_nobody_pays_for_printing_before_they_print(seen: dict[str, Any], function: str) -> None:
+    assert not {"reportlab", "PIL"} & set(seen[function]["modules"])
+
+
+def test_documents_are_drawn_by_what_is_in_the_zip(package: Packaged) -> None:
+    """The fonts, the drawing library without what is left out of it, and what it imports of Pillow."""
+    sheet = (
+        'Sheet(title="Invoice", stamp="Draft", language="en", paper="a4", number="1", seller=("S",), '
+        'buyer_label="Bill to", buyer=("株式会社 Ελλ",), facts=(), headline="€1", columns=("a", "", "", "b"), '
+        'rows=(), totals=(), notes=(), carried="", brought="", foot="", page="{page}", file_name="x")'
+    )
+    program = f"from chalicelib.application.documents import Sheet\nsheet = {sheet}\n" + (
+        "from chalicelib.composition import Services\nprint(Services().press.draw(sheet)[:5])"
+    )
+    assert package.import_cold(program).strip() == "b'%PDF-'"
+
+
+@pytest.mark.parametrize("function", HANDLERS)
 def test_the_payment_sdk_is_not_paid_for_at_import(seen: dict[str, Any], function: str) -> None:
     """Those that charge load it with their first charge; the others never do."""
     assert "stripe" not in seen[function]["modules"]
@@ -91,7 +109,7 @@ from chalicelib import composition
 from chalicelib.adapters.aws import client
 services = composition.Services()
 services.tables, services.store, services.ops, services.queues, services.mailer, services.render
-for name in ("sqs", "ssm", "sesv2", "dynamodb"):
+for name in ("sqs", "ssm", "sesv2", "dynamodb", "s3"):
     client(name)
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 SSMProvider()

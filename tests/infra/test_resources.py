@@ -8,15 +8,28 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
+import requests
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from chalice.utils import to_cfn_resource_name
 from moto import mock_aws
 
+from chalicelib.adapters import aws
+from chalicelib.adapters.documents import OPTIONS, S3Shelf
 from infra.local.engine import running_emulator
 from infra.local.functions import QueueFunction, StreamFunction, functions_of
-from infra.local.resources import client, create_queues, create_tables, load_resources, of_type
+from infra.local.resources import (
+    client,
+    create_buckets,
+    create_queues,
+    create_tables,
+    load_resources,
+    of_type,
+)
 
 RESOURCES = load_resources()
 TABLES = of_type(RESOURCES, "AWS::DynamoDB::Table")
@@ -65,6 +78,29 @@ def test_tables_survive_and_can_be_taken_back_in_time(name: str) -> None:
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS"}
     assert "TableName" not in table
+
+
+def test_documents_are_private_encrypted_and_forgotten() -> None:
+    (bucket,) = of_type(RESOURCES, "AWS::S3::Bucket").values()
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", 30)
+    assert "Prefix" not in rule
+    assert "VersioningConfiguration" not in bucket  # a version would outlive what was forgotten
+    assert "BucketName" not in bucket
+    assert RESOURCES["DocumentsBucket"]["DeletionPolicy"] == "Retain"
+
+
+def test_documents_travel_encrypted() -> None:
+    (policy,) = of_type(RESOURCES, "AWS::S3::BucketPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert len(statement["Resource"]) == 2
 
 
 def test_what_is_reacted_to_streams_and_only_the_ops_table_forgets() -> None:
@@ -129,17 +165,19 @@ def engine(request: Any, tmp_path_factory: Any) -> Iterator[dict[str, Any]]:
     if request.param == "moto":
         with mock_aws():
             keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-            yield _created({name: boto3.client(name, **keys) for name in ("dynamodb", "sqs")})
+            yield _created({name: boto3.client(name, **keys) for name in ("dynamodb", "s3", "sqs")})
     else:
         with running_emulator(tmp_path_factory.mktemp("state"), free_port()) as url:
-            yield _created({name: client(name, url) for name in ("dynamodb", "sqs")})
+            yield _created({name: client(name, url) for name in ("dynamodb", "s3", "sqs")})
 
 
 def _created(clients: dict[str, Any]) -> dict[str, Any]:
     tables, queues = create_tables(clients["dynamodb"]), create_queues(clients["sqs"])
     assert create_tables(clients["dynamodb"]) == tables
     assert create_queues(clients["sqs"]) == queues
-    return clients | {"tables": tables, "queues": queues}
+    buckets = create_buckets(clients["s3"])
+    assert create_buckets(clients["s3"]) == buckets == {"DocumentsBucket": "perennial-documentsbucket"}
+    return clients | {"tables": tables, "queues": queues, "buckets": buckets}
 
 
 def free_port() -> int:
@@ -208,3 +246,44 @@ def test_nothing_local_is_named_in_the_template() -> None:
 
 def _sorted(items: Any) -> list[str]:
     return sorted(json.dumps(item, sort_keys=True) for item in items)
+
+
+def test_a_document_is_kept_and_its_address_is_all_that_it_takes(engine: dict[str, Any]) -> None:
+    """S3 in this engine as the application uses it: absent, put twice, there, and read without credentials."""
+    shelf = S3Shelf(engine["s3"], engine["buckets"]["DocumentsBucket"])
+    name = "live/cus_1/inv_1/digest.pdf"
+    assert not shelf.has(name)
+    for _ in range(2):
+        shelf.put(name, b"%PDF-1.4 \xff", file_name="PER-0001.pdf")
+    assert shelf.has(name)
+    answer = requests.get(shelf.address(name), timeout=10)
+    assert (answer.status_code, answer.content) == (200, b"%PDF-1.4 \xff")
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert answer.headers["Content-Disposition"] == 'inline; filename="PER-0001.pdf"'
+
+
+def test_an_address_is_short_lived_signed_and_regional() -> None:
+    """As Lambda makes it: the newest signature, the bucket's own region, five minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+        }.items():
+            patch.setenv(name, value)
+        address = urlsplit(S3Shelf(aws.client("s3", **OPTIONS), "a-bucket").address("live/x.pdf"))
+    query = parse_qs(address.query)
+    assert (address.netloc, address.path) == ("a-bucket.s3.eu-central-1.amazonaws.com", "/live/x.pdf")
+    assert (query["X-Amz-Algorithm"], query["X-Amz-Expires"]) == (["AWS4-HMAC-SHA256"], ["300"])
+
+
+def test_a_refusal_to_look_is_taken_for_absent_and_trouble_is_not() -> None:
+    """S3 says 403, not 404, to those who may not list the bucket."""
+    s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    with Stubber(s3) as stub:
+        for code, status in (("403", 403), ("404", 404), ("503", 503)):
+            stub.add_client_error("head_object", code, http_status_code=status)
+        shelf = S3Shelf(s3, "b")
+        assert [shelf.has("x"), shelf.has("x")] == [False, False]
+        with pytest.raises(ClientError):
+            shelf.has("x")

@@ -44,6 +44,24 @@ class Sent:
     reference: str
 
 
+class MemoryShelf:
+    """Documents by name; `made` has the names in the order in which they were put."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+        self.made: list[str] = []
+
+    def has(self, name: str) -> bool:
+        return name in self.documents
+
+    def put(self, name: str, content: bytes, *, file_name: str) -> None:
+        self.documents[name] = content
+        self.made.append(name)
+
+    def address(self, name: str) -> str:
+        return f"https://documents.test/{name}"
+
+
 class MemoryMailer:
     """Keeps every mail sent, in order."""
 

@@ -24,6 +24,8 @@ _EVERY_ANSWER = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+PDF = "application/pdf"
+"""The one type that the gateway is told to hand out as bytes."""
 _CSP = "Content-Security-Policy"
 _PAGE_CSP = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -37,6 +39,7 @@ _CHALICE_CODES = {
 
 def install(app: Chalice) -> None:
     """Put the edge around the app's routes."""
+    app.api.binary_types.append(PDF)
     app.register_middleware(_edge, "http")
 
 

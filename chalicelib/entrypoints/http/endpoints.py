@@ -105,6 +105,7 @@ class Endpoint:
     raw: bool
     hidden: bool
     also: Mapping[int, str]
+    media: str | None = None
 
     @property
     def route(self) -> str:

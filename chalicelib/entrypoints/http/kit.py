@@ -28,6 +28,7 @@ neither `scope` nor `publishable` nor `public` cannot be imported.
 - `secrets={"token": lambda call, stored: …}` top-level fields of the answer that must not be kept: a repeated
   request computes them again.
 - `raw=True` the body is not ours to parse (webhooks, forms): read `call.raw`; `content_types=` what is accepted.
+- `media=` the type of an answer that is bytes; it is sent to those who ask for it first (`Accept`).
 - `cors=True` any web page may call it (the default for publishable and public routes with JSON).
 """
 
@@ -80,6 +81,7 @@ def endpoint(
     secrets: Mapping[str, Recompute] | None = None,
     raw: bool = False,
     content_types: Sequence[str] = (),
+    media: str | None = None,
     cors: bool | None = None,
     hidden: bool = False,
 ) -> Callable[[H], H]:
@@ -105,6 +107,7 @@ def endpoint(
             raw=raw,
             hidden=hidden,
             also=also or {},
+            media=media,
         )
         ENDPOINTS[method, path] = declared
         open_to_pages = (publishable or public) and not raw if cors is None else cors

@@ -247,6 +247,10 @@ def _responses(endpoint: Endpoint, references: References) -> dict[str, Any]:
     if endpoint.answer is not None:
         schema = references[endpoint.answer, "serialization"]
         success["content"] = {"application/json": {"schema": schema}}
+    if endpoint.media is not None:
+        success["content"] = {endpoint.media: {}}
+    if endpoint.status == 302:
+        success["headers"] = {"Location": {"schema": {"type": "string", "format": "uri"}}}
     responses = {str(endpoint.status): success}
     for status, why in endpoint.also.items():
         responses[str(status)] = (
