@@ -1,31 +1,23 @@
 """Invoices as printed documents: made on demand, kept for whoever asks again, handed out by short-lived addresses.
 
 What is kept is named by everything that it shows, so it is never stale: once an invoice is paid, or its customer
-reads another language, its document has another name. A link in a letter opens one invoice for whoever has it.
+reads another language, its document has another name.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Protocol
-from urllib.parse import urlencode
 
 from chalicelib.application.context import Context
 from chalicelib.application.explanations import explained_to
 from chalicelib.application.records import customer_key
 from chalicelib.application.upcoming import upcoming_invoice
-from chalicelib.domain import ids
-from chalicelib.domain.credentials import entropy_of
 from chalicelib.domain.customer import Customer
-from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.invoice_document import Document, document_of
-
-PATH = "/invoice"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,14 +106,6 @@ class Printing:
     word: Word
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
-    """What an address names; `token` proves that it came from us."""
-
-    invoice_id: str
-    token: str
-
-
 def invoice_address(ctx: Context, printing: Printing, invoice_id: str) -> str:
     """Where the invoice's document can be read now; it is made unless it is there. Safe to run any number of times
     and at once: whoever makes it, it is the same. NotFoundError.
@@ -142,25 +126,6 @@ def upcoming_document(ctx: Context, printing: Printing, subscription_id: str) ->
     customer = ctx.store.get(customer_key(ctx.env, draft.customer_id))
     language = customer.language if isinstance(customer, Customer) else "en"
     return printing.press.draw(printing.word(document_of(draft), language))
-
-
-def link_to(ctx: Context, invoice_id: str) -> str:
-    """The address that opens this invoice's document for whoever has it, for as long as there is the invoice."""
-    query = {"env": ctx.env, "invoice": invoice_id, "token": _token(ctx, invoice_id)}
-    return f"{ctx.services.public_url}{PATH}?{urlencode(query)}"
-
-
-def require_link(ctx: Context, link: Link) -> str:
-    """The id of the invoice that the link opens; NotFoundError for one that we did not make. Reads nothing."""
-    ids.require("inv", link.invoice_id)
-    if not hmac.compare_digest(_token(ctx, link.invoice_id).encode(), link.token.encode()):
-        raise NotFoundError("no such page", id=link.invoice_id)
-    return link.invoice_id
-
-
-def _token(ctx: Context, invoice_id: str) -> str:
-    entropy = entropy_of(ctx.services.pepper, "document", ctx.env, invoice_id)
-    return base64.urlsafe_b64encode(entropy).decode().rstrip("=")
 
 
 def _digest(sheet: Sheet, edition: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.application import confirmation
+from chalicelib.application import confirmation, document_links
 from chalicelib.application.context import Context
 from chalicelib.application.ops import Document, Ops
 from chalicelib.application.ports import Letter, Mailer
@@ -23,6 +23,7 @@ LEASE = timedelta(seconds=60)
 KEPT = timedelta(days=60)
 """How long a sent letter is remembered: longer than a message or a stream record can come back."""
 CONFIRM = "payment_confirm"
+_WITH_DOCUMENT = {"receipt", "invoice", "invoice_overdue"}
 _ABOUT_OPEN_INVOICE = {
     "payment_failed",
     "payment_missing",
@@ -47,6 +48,8 @@ class Addressee:
     invoice: Invoice | None = None
     confirmation_url: str | None = None
     """Where the payment that the letter is about waits for them."""
+    document_url: str | None = None
+    """Where the invoice that the letter is about can be read as PDF."""
 
     @property
     def zone(self) -> str:
@@ -113,6 +116,7 @@ def _addressee(ctx: Context, letter: Letter) -> Addressee | None:
         invoice=invoice,
         seller=invoice.seller if invoice else _seller(ctx, subscription),
         confirmation_url=_confirmation_url(ctx, letter),
+        document_url=_document_url(ctx, letter),
     )
 
 
@@ -120,6 +124,13 @@ def _confirmation_url(ctx: Context, letter: Letter) -> str | None:
     if letter.template != CONFIRM:
         return None
     return confirmation.link_to(ctx, letter.data["invoice"], letter.data["attempt"])
+
+
+def _document_url(ctx: Context, letter: Letter) -> str | None:
+    invoice_id = letter.data.get("invoice")
+    if letter.template not in _WITH_DOCUMENT or invoice_id is None:
+        return None
+    return document_links.link_to(ctx, invoice_id)
 
 
 def _seller(ctx: Context, subscription: Subscription | None) -> Party:

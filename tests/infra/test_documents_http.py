@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pypdf import PdfReader
 
-from chalicelib.application.documents import link_to
+from chalicelib.application.document_links import link_to
 from chalicelib.domain.credentials import KeyKind, Scope
 from tests.infra.billing_api import MISSING, billing_on
 

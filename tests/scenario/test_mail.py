@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from html import escape
 
 import pytest
 
+from chalicelib.application import document_links
 from chalicelib.application.mail import LEASE, send_letter
 from chalicelib.application.records import environment_key
 from chalicelib.domain.customer import CollectionMethod, Terms
@@ -52,7 +54,25 @@ def test_a_paid_life(world, jobs):
     assert letters(jobs) == ["Pro goes on"]
     subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=True, reason="")
     world.advance(days=60)
-    assert letters(jobs) == ["Pro ends on March 31, 2026", "Pro has ended", "Pro is here when you want it back"]
+    assert letters(jobs) == [
+        "Pro ends on March 31, 2026",
+        "Pro has ended",
+        "Pro is here when you want it back",
+    ]
+
+
+def test_a_receipt_and_an_invoice_lead_to_the_document(world, jobs):
+    charged = world.subscribe(world.customer("pm_card_visa"), "pro", trial_days=0)
+    sent = world.subscribe(
+        world.customer(terms=Terms(method=CollectionMethod.SEND_INVOICE, net_days=14)), "pro", trial_days=0
+    )
+    jobs.project()
+    assert jobs.mail() == []
+    wanted = [document_links.link_to(world.ctx(), world.invoices(each)[-1].id) for each in (charged, sent)]
+    mails = sorted(jobs.mailer.sent, key=lambda mail: "receipt" not in mail.subject)
+    for link, mail in zip(wanted, mails, strict=True):
+        assert f"Download the invoice as PDF: {link}\n" in mail.text
+        assert f'href="{escape(link)}"' in mail.html
 
 
 def test_a_failed_payment_and_what_follows(world, jobs):

@@ -177,6 +177,7 @@ def addressee(**customer) -> Addressee:
         seller=Party(name="Perennial Demo Ltd"),
         account=Account(customer_id=CUSTOMER, payment_method=card),
         confirmation_url="https://billing.example/confirm?env=live&token=secret",
+        document_url="https://billing.example/invoice?env=live&token=other",
     )
 
 
@@ -196,6 +197,24 @@ def test_every_letter_reads_whole(facts):
     body = mail.text.split("\n\n")[1]
     assert rendering._pages().from_string("{{ text }}").render(text=body) in mail.html
     assert "This is a test" not in mail.text
+
+
+@pytest.mark.parametrize(
+    ("facts", "page"),
+    [
+        ((fact("payment.succeeded"), fact("invoice.paid")), "/invoice?"),
+        ((fact("invoice.opened", **SENT),), "/invoice?"),
+        ((fact("invoice.overdue"),), "/invoice?"),
+        ((fact("payment.action_required", **ASKED, **NEXT, mail="confirm"),), "/confirm?"),
+        ((fact("payment.failed", **NEXT),), None),
+    ],
+    ids=lambda given: given if isinstance(given, str) else None,
+)
+def test_a_letter_leads_to_one_page_at_most(facts, page):
+    mail = rendering.render(letter(*facts), addressee())
+    for text in (mail.text, mail.html):
+        assert text.count("https://billing.example") == (page is not None)
+        assert page is None or f"https://billing.example{page}" in text
 
 
 def test_every_template_is_some_decisions_letter():

@@ -16,7 +16,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from chalicelib.application.mail import Addressee, Rendered
+from chalicelib.application.mail import CONFIRM, Addressee, Rendered
 from chalicelib.application.ports import Letter
 from chalicelib.domain.calendar import local_day
 from chalicelib.domain.currencies import exponent
@@ -25,7 +25,13 @@ from chalicelib.domain.invoice import Invoice
 
 TEST_NOTE = "This is a test. No money was moved, and nothing is due."
 _SPACES = re.compile(r"[ \t\r\n]+")
-_ACTIONS = {"payment_confirm": "Confirm the payment"}
+_DOWNLOAD = "Download the invoice as PDF"
+_ACTIONS = {
+    CONFIRM: "Confirm the payment",
+    "receipt": _DOWNLOAD,
+    "invoice": _DOWNLOAD,
+    "invoice_overdue": _DOWNLOAD,
+}
 """What the button says in a letter that leads somewhere."""
 _WITH_LINES = {"receipt", "invoice"}
 Row = tuple[str, str, bool]
@@ -38,11 +44,12 @@ def render(letter: Letter, addressee: Addressee) -> Rendered:
     locale = _locale(letter.language or addressee.customer.language)
     values = _values(letter, addressee, locale)
     subject, _, body = _texts().get_template(f"{letter.template}.txt").render(values).partition("===")
+    link = addressee.confirmation_url if letter.template == CONFIRM else addressee.document_url
     about: dict[str, Any] = {
         "subject": _one_line(subject),
         "paragraphs": [text for part in body.split("\n\n") if (text := _one_line(part))],
-        "action": _ACTIONS.get(letter.template),
-        "link": addressee.confirmation_url,
+        "action": _ACTIONS.get(letter.template) if link else None,
+        "link": link,
         "rows": list(_rows(letter, addressee.invoice, locale)),
         "greeting": f"Hello {addressee.customer.name}," if addressee.customer.name else "Hello,",
         "sender": addressee.seller.name,

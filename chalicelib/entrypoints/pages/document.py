@@ -5,8 +5,8 @@ from __future__ import annotations
 from chalice.app import Blueprint
 from pydantic import BaseModel
 
-from chalicelib.application import documents
-from chalicelib.application.documents import Link
+from chalicelib.application import document_links, documents
+from chalicelib.application.document_links import Link
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.entrypoints.http.documents import moved, printing_of
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
@@ -27,7 +27,7 @@ class DocumentQuery(BaseModel):
 @endpoint(
     bp,
     "GET",
-    documents.PATH,
+    document_links.PATH,
     query=DocumentQuery,
     public=True,
     cors=False,
@@ -40,7 +40,7 @@ def show(call: Call[None]) -> Reply:
     query = call.query
     try:
         ctx = enter_by_link(call, query.env)
-        invoice_id = documents.require_link(ctx, Link(invoice_id=query.invoice, token=query.token))
+        invoice_id = document_links.require_link(ctx, Link(invoice_id=query.invoice, token=query.token))
         return moved(documents.invoice_address(ctx, printing_of(call.services), invoice_id))
     except NotFoundError:
         return gone()
