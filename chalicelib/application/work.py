@@ -13,6 +13,7 @@ from chalicelib.application import (
     refunds,
     renewals,
     signup,
+    usage_invoices,
 )
 from chalicelib.application.context import Context
 from chalicelib.application.ports import DueRow
@@ -35,6 +36,7 @@ _WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
     DueKind.CHECKOUT: ("chk", checkout.release_checkout),
     DueKind.ABANDON: ("sus", signup.abandon_signup),
     DueKind.WIN_BACK: ("sub", renewals.win_back),
+    DueKind.USAGE: ("use", usage_invoices.bill_usage),
 }
 
 

@@ -70,6 +70,8 @@ class Price:
     timing: Timing = Timing.IN_ADVANCE
     grace_minutes: int = 0
     """How long after a period its usage may still be reported before it is billed, where it is metered."""
+    bill_at: int | None = None
+    """Minor units of usage at which it is billed within the period already, where it is metered."""
 
     def amount_for(self, quantity: int) -> Fraction:
         """What a full period costs: the rate, or the commitment where that is more; exact minor units."""

@@ -61,6 +61,11 @@ def _price(price: PriceDocument, path: str, *, may_be_zero: bool) -> Iterator[Pr
     yield from _minimum(price.get("minimum"), f"{path}.minimum")
     if price.get("grace_minutes") and not price.get("meter"):
         yield Problem(f"{path}.grace_minutes", "only usage is waited for", "leave it out")
+    least = price.get("bill_at")
+    if least is not None and not price.get("meter"):
+        yield Problem(f"{path}.bill_at", "only usage is billed within its period", "leave it out")
+    elif least is not None and least < 1:
+        yield Problem(f"{path}.bill_at", "an amount to bill at is above zero", "send minor units, such as 5000")
 
 
 _FIXES = {

@@ -33,6 +33,7 @@ class PriceDocument(TypedDict, total=False):
     timing: str
     meter: str | None
     grace_minutes: int
+    bill_at: int | None
 
 
 def price_id(product: str, price: PriceDocument) -> str:
@@ -58,6 +59,7 @@ def build_price(product: str, price: PriceDocument) -> Price:
         minimum=price.get("minimum"),
         timing=timing,
         grace_minutes=price.get("grace_minutes", 0),
+        bill_at=price.get("bill_at"),
     )
 
 
@@ -96,4 +98,5 @@ def written_price(price: Price) -> dict[str, Any]:
         "timing": str(price.timing),
         "meter": price.meter,
         "grace_minutes": price.grace_minutes,
+        "bill_at": price.bill_at,
     }

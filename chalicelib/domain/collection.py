@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import awaiting_customer, changing, dunning, funnel, pending
+from chalicelib.domain import awaiting_customer, changing, dunning, funnel, overage, pending
 from chalicelib.domain.billing import paid_fact
 from chalicelib.domain.bookings import (
     closed,
@@ -20,7 +20,7 @@ from chalicelib.domain.dunning_invoices import by_age, given_up, is_collected_by
 from chalicelib.domain.dunning_mail import addressed
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.fall_behind import fallen_behind
-from chalicelib.domain.invoice import Invoice, InvoiceStatus, attempt_key
+from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus, attempt_key
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.lifecycle import activated
 from chalicelib.domain.metrics import moved
@@ -172,6 +172,8 @@ def _declined(
     )
     if changing.is_paid_by(subscription, invoice):
         return replace(decision, subscription=changing.refused(subscription, at.business))
+    if invoice.cause.kind is CauseKind.USAGE and subscription.is_running:
+        return overage.declined(decision, refused, decline, rules.policy, at.business)
     if invoice.activates or not is_collected_by_run(invoice):
         return decision
     if not subscription.is_running:  # its last hope was under way when the run ended

@@ -16,7 +16,7 @@ def is_collected_by_run(invoice: Invoice) -> bool:
     for what the subscription is, not for a charge beside that.
     """
     automatic = invoice.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
-    return automatic and invoice.cause.kind not in (CauseKind.CHANGE, CauseKind.ONE_OFF)
+    return automatic and invoice.cause.kind not in (CauseKind.CHANGE, CauseKind.ONE_OFF, CauseKind.USAGE)
 
 
 def by_age(invoice: Invoice, others: tuple[Invoice, ...]) -> tuple[str, ...]:

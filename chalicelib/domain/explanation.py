@@ -133,6 +133,8 @@ def _differences(invoice: Invoice, found: Explanation) -> Iterator[str]:
         units = stepped(
             line.model, billable(line.quantity, line.included, line.billing_unit), line.package_size
         )
+        if any(step.taken_off for step in line.steps):  # what was billed before is off the quantity too
+            units = line.quantity
         if line.reversal is None and units != sum(step.units for step in line.steps):
             yield f"line {line.id} has steps for another quantity than {line.quantity}"
         for name in ("amount", "discount", "discounts", "tax"):

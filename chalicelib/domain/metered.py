@@ -1,10 +1,12 @@
-"""Billing usage: the windows that are over, at the price that was in force, and what came late for windows before."""
+"""Billing usage: the windows that are over, at the price that was in force, what came late for windows before, and
+what was used so far in one that is open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 from chalicelib.domain.calendar import Period
@@ -13,10 +15,13 @@ from chalicelib.domain.invoice import Invoice, Line
 from chalicelib.domain.lifecycle import full_period
 from chalicelib.domain.line_items import WHOLE, served_lines
 from chalicelib.domain.money import parse_unit_amount, round_half_away
-from chalicelib.domain.pricing import rate
+from chalicelib.domain.pricing import RatedStep, rate
 from chalicelib.domain.proration import Granularity, share_of
 from chalicelib.domain.subscription import Item, Subscription
 from chalicelib.domain.usage import Usage, Window, billable, billed, ended, new_usage, reopened
+
+_PLACES = 12
+_FINEST = 10**_PLACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,26 @@ def _is_free(subscription: Subscription, item: Item, window: Window) -> bool:
     return on_trial or (begun is not None and window.start < begun)
 
 
+def so_far(subscription: Subscription, usage: Usage, now: datetime) -> Metered:
+    """What was used in the window that is open now and no invoice has billed, as that invoice bills it."""
+    item = item_of(subscription, usage.meter)
+    window = usage.window_at(now)
+    if item is None or item.price is None or window is None or window.billed is not None:
+        return Metered()
+    if _is_free(subscription, item, window) or window.units == window.part:
+        return Metered()
+    period = Period(window.start, max(now, window.start + timedelta.resolution))
+    lines = tuple(_beyond(item, item.price, period, window, kind="usage", before=window.part))
+    after = replace(window, part=window.units)
+    windows = tuple(after if each is window else each for each in usage.windows)
+    return Metered(lines, (replace(usage, windows=windows),) if lines else ())
+
+
+def item_of(subscription: Subscription, meter: str) -> Item | None:
+    """The item by which the subscription is billed for the meter."""
+    return next((item for item in subscription.items if item.price and item.price.meter == meter), None)
+
+
 def given_back(usages: Iterable[Usage], invoice: Invoice) -> tuple[Usage, ...]:
     """The usages with the windows open again that an invoice of a change had billed, which is void now."""
     starts = {line.period.start for line in invoice.lines if line.kind == "usage" and line.period}
@@ -86,29 +111,36 @@ def _lines(item: Item, window: Window, share: Fraction) -> Iterator[Line]:
     assert item.price is not None
     period = Period(window.start, window.end)
     if window.billed is not None:
-        yield from _late(item, window.price or item.price, period, window)
+        price = window.price or item.price
+        yield from _beyond(item, price, period, window, kind="late_usage", before=window.billed)
         return
     price = item.price
     if price.minimum is not None and share != 1:
         least = round_half_away(parse_unit_amount(price.minimum) * share)
         price = replace(price, minimum=str(least))
-    used = replace(item, quantity=window.reading.quantity, price=price)
+    used = replace(item, quantity=window.units, price=price)
     for line in served_lines(used, period, WHOLE, Granularity.DAY):
-        yield replace(line, kind="usage") if line.kind == "recurring" else line
+        if line.kind != "recurring":
+            yield line
+        elif window.part is None:
+            yield replace(line, kind="usage")
+        else:
+            yield from _beyond(item, item.price, period, window, kind="usage", before=window.part)
 
 
-def _late(item: Item, price: Price, period: Period, window: Window) -> Iterator[Line]:
-    """What all of the window costs now, less what was billed for it."""
-    assert window.billed is not None
-    before = tuple(replace(step, taken_off=True) for step in rate(price.rate, window.billed).steps)
-    steps = rate(price.rate, window.reading.quantity).steps + before
+def _beyond(
+    item: Item, price: Price, period: Period, window: Window, *, kind: str, before: int | None
+) -> Iterator[Line]:
+    """What all of the window costs now, less what was billed for it `before` (None: nothing yet); none for nothing."""
+    steps = rate(price.rate, window.units).steps + _taken_off(price, before)
     amount = round_half_away(sum((step.amount for step in steps), Fraction(0)))
     if not amount:
         return
+    late = kind == "late_usage"
     yield Line(
-        id=f"{item.id}-late-{window.reading.events}:{period.start.date().isoformat()}",
-        kind="late_usage",
-        description=f"{item.name}, reported late",
+        id=f"{item.id}-{'late' if late else 'used'}-{window.reading.events}:{period.start.date().isoformat()}",
+        kind=kind,
+        description=f"{item.name}, reported late" if late else item.name,
         product=item.product,
         price_id=price.id,
         model=price.rate.model,
@@ -117,3 +149,17 @@ def _late(item: Item, price: Price, period: Period, window: Window) -> Iterator[
         period=period,
         amount=amount,
     )
+
+
+def _taken_off(price: Price, before: int | None) -> tuple[RatedStep, ...]:
+    """What was billed before, with the rounding that it was billed with: in parts it comes to the same total."""
+    if before is None:
+        return ()
+    rated = rate(price.rate, before)
+    steps = tuple(replace(step, taken_off=True) for step in rated.steps)
+    rounding = round_half_away(rated.amount) - rated.amount
+    places = abs(rounding) * _FINEST
+    if not rounding or places.denominator != 1:
+        return steps
+    flat = f"0.{places.numerator:0{_PLACES}d}".rstrip("0")
+    return (*steps, RatedStep(0, "0", flat, taken_off=rounding > 0))

@@ -16,6 +16,7 @@ from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus, SignupSe
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.refund import Refund
 from chalicelib.domain.subscription import DunningRun, Status, Subscription, Trial
+from chalicelib.domain.usage import Usage
 
 REMINDER_DAYS = (3, 1, 0)
 
@@ -38,6 +39,7 @@ class DueKind(StrEnum):
     OVERDUE = "overdue"
     ABANDON = "abandon"
     WIN_BACK = "win_back"
+    USAGE = "usage"
 
 
 _ORDER = {kind: position for position, kind in enumerate(DueKind)}
@@ -79,6 +81,11 @@ def _(invoice: Invoice) -> Due | None:
     if invoice.overdue_at is not None:
         dues.append(Due(invoice.overdue_at, DueKind.OVERDUE))
     return min(dues, key=lambda due: due.rank, default=None)
+
+
+@next_due.register
+def _(usage: Usage) -> Due | None:
+    return Due(usage.settle_at, DueKind.USAGE) if usage.settle_at is not None else None
 
 
 @next_due.register

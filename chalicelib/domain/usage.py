@@ -31,13 +31,21 @@ _KEPT = LATEST + timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """`billed`: the quantity that was billed, None while it is open; then `price` is the one it was billed at."""
+    """`billed`: the quantity that was billed, None while it is open; then `price` is the one it was billed at. `part`:
+    what invoices billed of it while it was open.
+    """
 
     start: datetime
     end: datetime
     reading: Reading = Reading()
     billed: int | None = None
     price: Price | None = None
+    part: int | None = None
+
+    @property
+    def units(self) -> int:
+        """What there is to bill: corrections may have taken more back than was reported."""
+        return max(0, self.reading.quantity)
 
     def holds(self, instant: datetime) -> bool:
         return self.start <= instant < self.end
@@ -55,6 +63,7 @@ class Lane:
 class Usage:
     """One subscription's usage on one meter, `priced` where invoices bill it. `alerted` are the alerts told in the
     period that began at `alerted_since`, so that each is told once per period however the quantity moves.
+    `settle_at`: when an invoice of its own bills what was used; `settled`: how many have.
     """
 
     id: str
@@ -66,6 +75,8 @@ class Usage:
     lanes: tuple[Lane, ...] = ()
     alerted: tuple[str, ...] = ()
     alerted_since: datetime | None = None
+    settle_at: datetime | None = None
+    settled: int = 0
     version: int = 0
 
     def window_at(self, instant: datetime) -> Window | None:
@@ -164,7 +175,7 @@ def billed(usage: Usage, windows: Iterable[Window], price: Price | None) -> Usag
     return replace(
         usage,
         windows=tuple(
-            replace(window, billed=window.reading.quantity, price=window.price or price)
+            replace(window, billed=window.units, price=window.price or price)
             if window.start in done
             else window
             for window in usage.windows
@@ -213,7 +224,7 @@ def _new_window(usage: Usage, subscription: Subscription, instant: datetime) -> 
 
 
 def _unbilled(window: Window) -> bool:
-    return window.billed != window.reading.quantity
+    return window.billed != window.units
 
 
 def _marks(meter: Meter, quota: int | None) -> Iterator[tuple[str, str, dict[str, int], int]]:

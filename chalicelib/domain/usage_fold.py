@@ -10,6 +10,7 @@ from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.entitlement import quotas_of
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.meter import Aggregation, Meter, UsageEvent
+from chalicelib.domain.overage import with_settlement
 from chalicelib.domain.subscription import Subscription
 from chalicelib.domain.usage import (
     Lane,
@@ -98,7 +99,8 @@ def folded(
     facts: tuple[Fact, ...] = ()
     for id_, take in last.items():
         period = usage_period(take.subscription, now)
-        usages[id_], told = alerts(usages[id_], take.meter, period, take.quota)
+        settled = with_settlement(usages[id_], take.subscription, now)
+        usages[id_], told = alerts(settled, take.meter, period, take.quota)
         facts += told
     return tuple(usages.values()), facts
 

@@ -70,11 +70,15 @@ class Writer:
         return f"{self._number(line.numerator)} ÷ {self._number(line.denominator)} × "
 
     def _billed(self, line: Line) -> str:
-        return " + ".join(self._step(step, line) for step in line.steps)
+        first, *others = line.steps
+        signed = (f" {'−' if step.taken_off else '+'} {self._step(step, line)}" for step in others)
+        return self._step(first, line) + "".join(signed)
 
     def _step(self, step: RatedStep, line: Line) -> str:
         if step.per != 1:
             return f"{step.unit_amount} % × {self.money(step.quantity)}"
+        if not step.quantity and step.unit_amount == _NOTHING and line.model != PricingModel.FLAT:
+            return self.money(step.flat_amount)
         price = self.money(step.unit_amount)
         if line.model == PricingModel.PACKAGE:
             packages = "package" if step.quantity == 1 else "packages"

@@ -48,7 +48,7 @@ class PriceSchema(Schema):
 
     `flat`: the amount, whatever the quantity. `per_unit`: of each unit. `package`: of each begun package. `percentage`:
     per cent of a quantity that is in minor units. `graduated`: each unit at its tier's price. `volume`: all at the
-    price of the tier that the quantity reaches. Metered prices are not sold yet.
+    price of the tier that the quantity reaches.
     """
 
     id: Name | None = Field(default=None, description="`<plan>_<interval>_<currency>` if left out.")
@@ -79,6 +79,9 @@ class PriceSchema(Schema):
     )
     grace_minutes: int = Field(
         default=0, ge=0, le=10_080, description="How long usage of a period may be late before it is billed."
+    )
+    bill_at: int | None = Field(
+        default=None, description="Minor units of usage at which it is billed within the period already."
     )
 
 
