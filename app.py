@@ -9,6 +9,7 @@ from chalicelib.entrypoints.http import (
     charges,
     checkout,
     clock,
+    credit_notes,
     customers,
     disputes,
     docs,
@@ -58,6 +59,7 @@ app.register_blueprint(charges.bp)
 app.register_blueprint(repricing.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(documents.bp)
+app.register_blueprint(credit_notes.bp)
 app.register_blueprint(payments.bp)
 app.register_blueprint(disputes.bp)
 app.register_blueprint(clock.bp)

@@ -99,6 +99,7 @@ class _Silent:
 
     def __init__(self, gateway: Any) -> None:
         self.minimum = gateway.minimum
+        self.movable = gateway.movable
 
     def __getattr__(self, name: str) -> Any:
         raise InvalidStateError("this cannot be previewed", fix="do it without a preview")

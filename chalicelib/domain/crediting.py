@@ -85,7 +85,7 @@ def chosen(invoice: Invoice, left: Mapping[str, Left], wanted: Wanted) -> tuple[
     if not most:
         raise InvalidStateError("nothing is left of this invoice to credit", invoice=invoice.id)
     if wanted.lines:
-        _require_once(wanted)
+        _require_clear(wanted)
         lines = tuple(_named(invoice, left, index, *each) for index, each in enumerate(wanted.lines))
         total = sum(line.total for line in lines)
     else:
@@ -234,7 +234,9 @@ def _postings(note: CreditNote) -> tuple[Posting, ...]:
     )
 
 
-def _require_once(wanted: Wanted) -> None:
+def _require_clear(wanted: Wanted) -> None:
+    if wanted.amount is not None:
+        raise ValidationError("lines say how much of each", field="amount", fix="send lines or amount")
     named = [line_id for line_id, _ in wanted.lines]
     for index, line_id in enumerate(named):
         if line_id in named[:index]:

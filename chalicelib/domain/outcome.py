@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.subscription import Subscription
 
@@ -16,6 +17,7 @@ class Outcome:
     """The records that a decision would write, as far as they say who pays what for which time."""
 
     invoices: tuple[Invoice, ...] = ()
+    credit_notes: tuple[CreditNote, ...] = ()
     subscription: Subscription | None = None
 
     def sums(self) -> dict[str, Any]:
@@ -27,6 +29,13 @@ class Outcome:
                 "invoice.tax": invoice.tax,
                 "invoice.credit_applied": invoice.credit_applied,
                 "invoice.amount_due": invoice.amount_due,
+            }
+        for note in self.credit_notes:
+            figures |= {
+                "credit_note.total": note.total,
+                "credit_note.applied": note.applied,
+                "credit_note.credited": note.credited,
+                "credit_note.refunded": note.refunded,
             }
         if self.subscription is not None:
             period = self.subscription.period
@@ -41,6 +50,7 @@ class Outcome:
     def print(self) -> str:
         """A fingerprint of every line and term; ids, numbers and what only we see (attempts, versions) aside."""
         parts = [repr(_invoice(invoice)) for invoice in self.invoices]
+        parts += [repr(_credit_note(note)) for note in self.credit_notes]
         if self.subscription is not None:
             parts.append(repr(_subscription(self.subscription)))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -51,6 +61,7 @@ def outcome_of(records: Iterable[Any]) -> Outcome:
     found = list(records)
     return Outcome(
         invoices=tuple(record for record in found if isinstance(record, Invoice)),
+        credit_notes=tuple(record for record in found if isinstance(record, CreditNote)),
         subscription=next((record for record in found if isinstance(record, Subscription)), None),
     )
 
@@ -76,8 +87,22 @@ def _invoice(invoice: Invoice) -> tuple[object, ...]:
         invoice.carried_out,
         invoice.amount_due,
         invoice.credited,
+        invoice.returned,
         invoice.due_at,
         str(invoice.status),
+    )
+
+
+def _credit_note(note: CreditNote) -> tuple[object, ...]:
+    return (
+        note.invoice_id,
+        note.lines,
+        note.total,
+        note.tax,
+        note.applied,
+        note.credited,
+        note.refunded,
+        note.reason,
     )
 
 

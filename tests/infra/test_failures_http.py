@@ -29,6 +29,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/api_keys/{id}/roll": {},
     "POST /v1/invoices/{id}/pay": {},
     "POST /v1/payments/{id}/refunds": {},
+    "POST /v1/invoices/{id}/credit_notes": {},
+    "POST /v1/invoices/{id}/credit_notes/preview": {},
     "PATCH /v1/signup_sessions/{id}": {"name": "Eve"},
     "POST /v1/subscriptions/{id}/cancel": {},
     "POST /v1/subscriptions/{id}/charges": {"description": "Training", "unit_amount": "100"},
@@ -45,7 +47,7 @@ BY_QUERY = ["/v1/invoices", "/v1/payments", "/v1/subscriptions"]
 KINDS = {
     "/v1/customers": "cus", "/v1/subscriptions": "sub", "/v1/invoices": "inv", "/v1/payments": "pay",
     "/v1/checkout_sessions": "chk", "/v1/signup_sessions": "sus", "/v1/leads": "led", "/v1/api_keys": "key",
-    "/v1/clock/advances": "adv",
+    "/v1/clock/advances": "adv", "/v1/credit_notes": "crn",
 }  # fmt: skip
 WITH_IDS = [each for each in REAL if "{id}" in each.path and not each.public]
 
@@ -83,6 +85,7 @@ def tenant_b(billing: Billing) -> dict[str, str]:
         "/v1/leads": completed.json["lead"],
         "/v1/api_keys": made("/v1/api_keys", {"name": "k", "scopes": ["read"]})["id"],
         "/v1/clock/advances": advance["id"],
+        "/v1/credit_notes": made(f"/v1/invoices/{sub['latest_invoice']}/credit_notes", {"amount": 1})["id"],
     }
 
 

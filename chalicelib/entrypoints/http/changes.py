@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeVar
 
 from chalice.app import Blueprint
 
 from chalicelib.application import changes, pauses, subscriptions
 from chalicelib.application.change_requests import change_or_lead
 from chalicelib.application.context import Context
-from chalicelib.application.previews import Preview, commit_previewed, preview
+from chalicelib.application.previews import preview
+from chalicelib.application.unused_time import Unused
 from chalicelib.application.upcoming import upcoming_invoice
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval, require_utc
 from chalicelib.domain.change import ChangeOrder
+from chalicelib.domain.credentials import authorise
 from chalicelib.domain.errors import (
     ConflictError,
+    ForbiddenError,
     GatewayUnavailableError,
     InvalidStateError,
     NotFoundError,
@@ -31,8 +32,9 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.subscription import Subscription
 from chalicelib.entrypoints.http.invoices import invoice_view
-from chalicelib.entrypoints.http.kit import Call, Schema, Scope, endpoint
+from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import payment
+from chalicelib.entrypoints.http.previewing import bound, operation, shown
 from chalicelib.entrypoints.http.schemas.changes import (
     BoundCancelRequest,
     BoundPauseRequest,
@@ -47,7 +49,6 @@ from chalicelib.entrypoints.http.schemas.subscriptions import CancelAt, CancelRe
 from chalicelib.entrypoints.http.subscriptions import started_view, subscription_view
 
 bp = Blueprint(__name__)
-T = TypeVar("T")
 
 _REFUSALS = (NotFoundError, ValidationError, InvalidStateError, ConflictError)
 _PAID = (PaymentDeclinedError, PaymentPendingError, RateLimitedError, GatewayUnavailableError)
@@ -68,9 +69,9 @@ def change_subscription(call: Call[ChangeRequest]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
     order = _order(call.body)
     with payment(call, ids.customer_of(subscription_id)) as ctx:
-        changed = _bound(
+        changed = bound(
             ctx,
-            _operation("change", subscription_id, call.body),
+            operation("change", subscription_id, call.body),
             call.body.preview_token,
             lambda ctx: change_or_lead(ctx, subscription_id, order),
         )
@@ -91,11 +92,11 @@ def change_subscription(call: Call[ChangeRequest]) -> SubscriptionView:
 def preview_change(call: Call[ChangeTerms]) -> PreviewView:
     subscription_id = ids.require("sub", call.path["id"])
     order = _order(call.body)
-    return _shown(
+    return shown(
         call.ctx,
         preview(
             call.ctx,
-            _operation("change", subscription_id, call.body),
+            operation("change", subscription_id, call.body),
             lambda ctx: changes.change_subscription(ctx, subscription_id, order),
         ),
     )
@@ -123,13 +124,16 @@ def revoke_change(call: Call[None]) -> SubscriptionView:
     answer=SubscriptionView,
     scope=Scope.WRITE,
     tag="Subscriptions",
-    summary="Cancel at the end of what is paid for, or now",
-    errors=(*_REFUSALS, PreviewStaleError),
+    summary="Cancel at the end of what is paid for, or now; a refund of unused time needs its scope too",
+    errors=(*_REFUSALS, PreviewStaleError, ForbiddenError),
 )
 def cancel_subscription(call: Call[BoundCancelRequest]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("cancel", subscription_id, call.body)
-    done = _bound(call.ctx, operation, call.body.preview_token, _canceling(subscription_id, call.body))
+    if call.body.unused is Unused.REFUND:
+        assert call.credential is not None
+        authorise(call.credential, Scope.REFUND)
+    asked = operation("cancel", subscription_id, call.body)
+    done = bound(call.ctx, asked, call.body.preview_token, _canceling(subscription_id, call.body))
     return subscription_view(done)
 
 
@@ -146,8 +150,8 @@ def cancel_subscription(call: Call[BoundCancelRequest]) -> SubscriptionView:
 )
 def preview_cancellation(call: Call[CancelRequest]) -> PreviewView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("cancel", subscription_id, call.body)
-    return _shown(call.ctx, preview(call.ctx, operation, _canceling(subscription_id, call.body)))
+    asked = operation("cancel", subscription_id, call.body)
+    return shown(call.ctx, preview(call.ctx, asked, _canceling(subscription_id, call.body)))
 
 
 @endpoint(
@@ -163,11 +167,11 @@ def preview_cancellation(call: Call[CancelRequest]) -> PreviewView:
 )
 def reactivate_subscription(call: Call[BoundRequest]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("reactivate", subscription_id, call.body)
+    asked = operation("reactivate", subscription_id, call.body)
     with payment(call, ids.customer_of(subscription_id)) as ctx:
-        back = _bound(
+        back = bound(
             ctx,
-            operation,
+            asked,
             call.body.preview_token,
             lambda ctx: subscriptions.reactivate_subscription(ctx, subscription_id),
         )
@@ -186,10 +190,10 @@ def reactivate_subscription(call: Call[BoundRequest]) -> SubscriptionView:
 )
 def preview_reactivation(call: Call[None]) -> PreviewView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("reactivate", subscription_id, None)
-    return _shown(
+    asked = operation("reactivate", subscription_id, None)
+    return shown(
         call.ctx,
-        preview(call.ctx, operation, lambda ctx: subscriptions.reactivate_subscription(ctx, subscription_id)),
+        preview(call.ctx, asked, lambda ctx: subscriptions.reactivate_subscription(ctx, subscription_id)),
     )
 
 
@@ -206,8 +210,8 @@ def preview_reactivation(call: Call[None]) -> PreviewView:
 )
 def pause_subscription(call: Call[BoundPauseRequest]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("pause", subscription_id, call.body)
-    paused = _bound(call.ctx, operation, call.body.preview_token, _pausing(subscription_id, call.body))
+    asked = operation("pause", subscription_id, call.body)
+    paused = bound(call.ctx, asked, call.body.preview_token, _pausing(subscription_id, call.body))
     return subscription_view(paused)
 
 
@@ -224,8 +228,8 @@ def pause_subscription(call: Call[BoundPauseRequest]) -> SubscriptionView:
 )
 def preview_pause(call: Call[PauseRequest]) -> PreviewView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("pause", subscription_id, call.body)
-    return _shown(call.ctx, preview(call.ctx, operation, _pausing(subscription_id, call.body)))
+    asked = operation("pause", subscription_id, call.body)
+    return shown(call.ctx, preview(call.ctx, asked, _pausing(subscription_id, call.body)))
 
 
 @endpoint(
@@ -241,11 +245,11 @@ def preview_pause(call: Call[PauseRequest]) -> PreviewView:
 )
 def resume_subscription(call: Call[BoundRequest]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("resume", subscription_id, call.body)
+    asked = operation("resume", subscription_id, call.body)
     with payment(call, ids.customer_of(subscription_id)) as ctx:
-        resumed = _bound(
+        resumed = bound(
             ctx,
-            operation,
+            asked,
             call.body.preview_token,
             lambda ctx: pauses.resume_subscription(ctx, subscription_id),
         )
@@ -264,9 +268,9 @@ def resume_subscription(call: Call[BoundRequest]) -> SubscriptionView:
 )
 def preview_resumption(call: Call[None]) -> PreviewView:
     subscription_id = ids.require("sub", call.path["id"])
-    operation = _operation("resume", subscription_id, None)
+    asked = operation("resume", subscription_id, None)
     resume = lambda ctx: pauses.resume_subscription(ctx, subscription_id)  # noqa: E731
-    return _shown(call.ctx, preview(call.ctx, operation, resume))
+    return shown(call.ctx, preview(call.ctx, asked, resume))
 
 
 @endpoint(
@@ -283,14 +287,10 @@ def get_upcoming_invoice(call: Call[None]) -> InvoiceView:
     return invoice_view(call.ctx, upcoming_invoice(call.ctx, call.path["id"]))
 
 
-def _bound(ctx: Context, operation: str, token: str | None, use_case: Callable[[Context], T]) -> T:
-    return use_case(ctx) if token is None else commit_previewed(ctx, operation, token, use_case)
-
-
 def _canceling(subscription_id: str, body: CancelRequest) -> Callable[[Context], Subscription]:
     at_end = body.at is CancelAt.PERIOD_END
     return lambda ctx: subscriptions.cancel_subscription(
-        ctx, subscription_id, at_period_end=at_end, reason=body.reason
+        ctx, subscription_id, at_period_end=at_end, reason=body.reason, unused=body.unused
     )
 
 
@@ -304,12 +304,6 @@ def _pausing(subscription_id: str, body: PauseRequest) -> Callable[[Context], Su
     )
 
 
-def _operation(verb: str, subscription_id: str, body: Schema | None) -> str:
-    """The request by its content: the same for its preview, which has no token yet."""
-    content = {} if body is None else body.model_dump(mode="json", exclude={"preview_token"})
-    return f"{verb}:{subscription_id}:{json.dumps(content, sort_keys=True)}"
-
-
 def _order(body: ChangeTerms) -> ChangeOrder:
     interval = None if body.interval is None else Interval(body.interval, body.interval_count)
     add_ons = None if body.add_ons is None else tuple((each.id, each.quantity) for each in body.add_ons)
@@ -321,15 +315,4 @@ def _order(body: ChangeTerms) -> ChangeOrder:
         at=require_utc(body.at) if isinstance(body.at, datetime) else body.at,
         prorate=body.prorate,
         reprice=body.reprice,
-    )
-
-
-def _shown(ctx: Context, found: Preview) -> PreviewView:
-    after, following = found.outcome.subscription, found.following
-    return PreviewView(
-        token=found.token,
-        expires_at=found.expires_at,
-        invoices=[invoice_view(ctx, invoice) for invoice in found.outcome.invoices],
-        subscription=subscription_view(after) if after is not None else None,
-        next_invoice=invoice_view(ctx, following) if following is not None else None,
     )

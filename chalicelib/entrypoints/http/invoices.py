@@ -151,6 +151,7 @@ def pay_invoice(call: Call[PayRequest]) -> InvoiceView:
 
 def invoice_view(ctx: Context, invoice: Invoice) -> InvoiceView:
     """`overdue` is derived: open, sent to the customer, and from the day after its due date."""
+    noted = {each.line_id: each.total for each in invoice.line_credits}
     return InvoiceView(
         id=invoice.id,
         customer=invoice.customer_id,
@@ -166,7 +167,7 @@ def invoice_view(ctx: Context, invoice: Invoice) -> InvoiceView:
         collection=CollectionView(method=invoice.terms.method, net_days=invoice.terms.net_days),
         seller=_party(invoice.seller),
         buyer=_party(invoice.buyer),
-        lines=[_line(line) for line in invoice.lines],
+        lines=[_line(line, noted.get(line.id, 0)) for line in invoice.lines],
         total=invoice.total,
         tax=invoice.tax,
         credit_applied=invoice.credit_applied,
@@ -176,6 +177,7 @@ def invoice_view(ctx: Context, invoice: Invoice) -> InvoiceView:
         amount_due=invoice.amount_due,
         amount_paid=invoice.amount_paid,
         credited=invoice.credited,
+        returned=invoice.returned,
         amount_remaining=invoice.amount_remaining,
         amount_refunded=invoice.amount_refunded,
         attempts=[_attempt(attempt) for attempt in invoice.attempts],
@@ -202,7 +204,7 @@ def _is_overdue(invoice: Invoice, now: datetime) -> bool:
     )
 
 
-def _line(line: Line) -> LineView:
+def _line(line: Line, credited: int) -> LineView:
     return LineView(
         id=line.id,
         kind=line.kind,
@@ -239,6 +241,7 @@ def _line(line: Line) -> LineView:
         net=line.net,
         tax=line.tax,
         total=line.total,
+        credited=credited,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from chalicelib.domain.calendar import IntervalUnit
 from chalicelib.domain.change import When
 from chalicelib.entrypoints.http.kit import Schema, View
+from chalicelib.entrypoints.http.schemas.credit_notes import CreditNoteView
 from chalicelib.entrypoints.http.schemas.invoices import InvoiceView
 from chalicelib.entrypoints.http.schemas.subscriptions import (
     AddOnRequest,
@@ -89,5 +90,8 @@ class PreviewView(View):
     token: str = Field(description="Send it with the request as `preview_token`.")
     expires_at: datetime
     invoices: list[InvoiceView] = Field(description="That would be drawn up or changed by it.")
+    credit_notes: list[CreditNoteView] = Field(
+        description="That would be issued; their refunds are made after."
+    )
     subscription: SubscriptionView | None = Field(description="As it would be right after.")
     next_invoice: InvoiceView | None = Field(description="What the next renewal would then bill.")

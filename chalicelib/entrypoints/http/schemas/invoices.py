@@ -93,6 +93,7 @@ class LineView(View):
     net: int
     tax: int
     total: int
+    credited: int = Field(description="What credit notes gave back of it, with tax. The line stays as it is.")
 
 
 class PartyView(View):
@@ -148,7 +149,12 @@ class InvoiceView(View):
     )
     amount_due: int
     amount_paid: int
-    credited: int = Field(description="Given up with credit before it was paid: time that was not served.")
+    credited: int = Field(
+        description="What lowered the amount due: time that was not served and given up, and credit notes."
+    )
+    returned: int = Field(
+        description="What credit notes gave back beyond that, as account credit or as refunds."
+    )
     amount_remaining: int
     amount_refunded: int = Field(description="Returned of its payments. The invoice stays paid.")
     attempts: list[AttemptView]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chalicelib.application.unused_time import Unused
 from chalicelib.domain.calendar import IntervalUnit, Period
 from chalicelib.domain.customer import CollectionMethod
 from chalicelib.domain.pricing import PricingModel
@@ -50,7 +51,10 @@ class SubscriptionRequest(Schema):
     quantity: Quantity = Field(default=1, description="Seats, where the plan is sold per seat.")
     add_ons: list[AddOnRequest] = Field(default_factory=list, max_length=20)
     trial_days: int | None = Field(
-        default=None, ge=0, le=90, description=(
+        default=None,
+        ge=0,
+        le=90,
+        description=(
             "The plan's trial if left out; 0 starts paying at once. A trial is had once per customer, mailbox and "
             "card: refused where somebody else has had it."
         ),
@@ -69,7 +73,9 @@ class SubscriptionRequest(Schema):
         description="Plan or add-on → what this customer pays instead of the catalog's flat or per-unit price.",
     )
     ramp: list[RampRequest] = Field(
-        default=[], max_length=24, description="Stretches before the usual price, each with a price of its own."
+        default=[],
+        max_length=24,
+        description="Stretches before the usual price, each with a price of its own.",
     )
 
 
@@ -81,10 +87,17 @@ class CancelAt(StrEnum):
 class CancelRequest(Schema):
     at: CancelAt = CancelAt.PERIOD_END
     reason: str = Field(default="", max_length=500)
+    unused: Unused = Field(
+        default=Unused.NONE,
+        description="Cancelled now, what becomes of paid time that is not used: a credit note gives it back as account "
+        "credit, or as a refund as far as money was paid.",
+    )
 
 
 class ExtendTrialRequest(Schema):
-    days: int = Field(ge=1, le=365, description="Days to add to the end, in the customer's zone.", examples=[7])
+    days: int = Field(
+        ge=1, le=365, description="Days to add to the end, in the customer's zone.", examples=[7]
+    )
 
 
 class SubscriptionQuery(Schema):
