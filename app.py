@@ -10,6 +10,7 @@ from chalicelib.entrypoints.http import (
     checkout,
     clock,
     credit_notes,
+    coupons,
     customers,
     disputes,
     docs,
@@ -57,6 +58,7 @@ app.register_blueprint(subscriptions.bp)
 app.register_blueprint(changes.bp)
 app.register_blueprint(charges.bp)
 app.register_blueprint(repricing.bp)
+app.register_blueprint(coupons.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(documents.bp)
 app.register_blueprint(credit_notes.bp)

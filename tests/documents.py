@@ -57,10 +57,10 @@ def opened(
 ) -> Invoice:
     """An open invoice in dollars over these lines."""
     occasion = Occasion(
-        now=NOW, customer=samples.customer(), seller=SELLER, minimum=0, redemptions=redemptions, tax=tax
+        now=NOW, customer=samples.customer(), seller=SELLER, minimum=0, tax=tax
     )
     drawn = open_invoice(
-        samples.subscription(),
+        samples.subscription(redemptions=redemptions),
         samples.account(credits=credits),
         lines or (line(),),
         cause=Cause(kind=CauseKind.CHANGE, reference="1"),

@@ -10,6 +10,7 @@ from chalicelib.domain import ids, journal
 from chalicelib.domain.calendar import Interval, IntervalUnit, Period
 from chalicelib.domain.catalog import Catalog, Party, Plan, Price, TrialEnd, TrialTerms
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, SignupSession
+from chalicelib.domain.coupon import CouponCount, CouponUse, OfferedCoupon, coupon_id, use_id
 from chalicelib.domain.credit_note import CreditNote, NoteLine
 from chalicelib.domain.customer import (
     Account,
@@ -23,6 +24,7 @@ from chalicelib.domain.customer import (
     Role,
     Terms,
 )
+from chalicelib.domain.discount import Coupon, Duration, Redemption
 from chalicelib.domain.environment import LIVE, Environment
 from chalicelib.domain.invoice import (
     Invoice,
@@ -69,6 +71,17 @@ PRICE = Price(
     currency="USD",
     interval=MONTHLY,
     rate=Rate(PricingModel.PER_UNIT, unit_amount="4900"),
+)
+COUPON = Coupon(
+    id="SPRING27",
+    name="Spring offer",
+    percent="20",
+    duration=Duration.REPEATING,
+    periods=3,
+    valid_until=END,
+    max_redemptions=100,
+    plans=("business",),
+    first_time=True,
 )
 PRODUCTS = ("business", "extra_storage", "priority_support", "sso", "audit_log")
 
@@ -322,7 +335,11 @@ def every_record() -> list[Any]:
         catalog(),
         customer(),
         account(credits=(Credit(amount=-250, currency="USD", at=START, source="carried"),)),
-        subscription(trial=trial, term=Term(ends_at=END, auto_renew=False, months=12)),
+        subscription(
+            redemptions=(Redemption(coupon=COUPON, at=START, uses=1, spent_on=START),),
+            trial=trial,
+            term=Term(ends_at=END, auto_renew=False, months=12),
+        ),
         invoice(2, declines=1),
         Payment(
             id=ids.child_id("pay", CUSTOMER, "1"),
@@ -395,4 +412,15 @@ def every_record() -> list[Any]:
             email="ada@exemple.fr",
         ),
         Claim(kind="external_id", value="crm-00017", owner=CUSTOMER, at=START),
+        OfferedCoupon(id=coupon_id("SPRING27"), coupon=COUPON, created_at=START),
+        CouponCount(coupon="SPRING27", shard=3, redeemed=1),
+        CouponUse(
+            id=use_id(CUSTOMER, "SPRING27"),
+            customer_id=CUSTOMER,
+            coupon="SPRING27",
+            subscription_id=SUBSCRIPTION,
+            shard=3,
+            at=START,
+            first_time=True,
+        ),
     ]

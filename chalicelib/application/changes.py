@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chalicelib.application import card_limits, collection, decisions, renewals
+from chalicelib.application import card_limits, collection, coupons, decisions, renewals
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
@@ -42,6 +42,7 @@ from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, 
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.metered import given_back
 from chalicelib.domain.metrics import moved
+from chalicelib.domain.redeeming import spent_with
 from chalicelib.domain.schedule import DueKind, next_due
 from chalicelib.domain.subscription import PendingChange, Subscription
 
@@ -76,7 +77,8 @@ def revoke_change(ctx: Context, subscription_id: str) -> Subscription:
         current = get_subscription(ctx, subscription_id)
         kept, facts = changing.revoked(current)
         cause = f"revoke:{current.id}:{current.version}"
-        return _stored(ctx, Decision(cause=cause, subscription=kept, facts=facts))
+        decision = Decision(cause=cause, subscription=kept, facts=facts)
+        return _stored(ctx, coupons.change_dropped(ctx, decision, current))
 
     return deciding(decide)
 
@@ -123,7 +125,8 @@ def give_up_change(ctx: Context, subscription_id: str) -> None:
                 ctx, current.customer_id, Decision(cause=f"put_off:{current.id}", subscription=later)
             )
             return
-        decisions.commit(ctx, current.customer_id, _given_up(ctx, current, invoice))
+        refused = coupons.change_dropped(ctx, _given_up(ctx, current, invoice), current)
+        decisions.commit(ctx, current.customer_id, refused)
 
     deciding(decide)
 
@@ -136,7 +139,7 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
     bought = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     current = current_catalog(ctx)
     target = target_of(subscription, order, bought=bought, current=current, now=ctx.now)
-    require_changeable(subscription, target)
+    require_changeable(subscription, order, target)
     _require_seats(ctx, subscription, target)
     at = takes_effect(subscription, order, target, ctx.now)
     change = changing.pending_change(
@@ -146,11 +149,15 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
         prorate=order.prorate,
         is_large=is_large(subscription, target, current),
     )
+    redeemed = coupons.redeemed(ctx, replace(subscription, items=target.items), order.coupon)
+    change = replace(change, adds=redeemed.redemptions)
     if at is not None:
         planned, facts = changing.scheduled(subscription, change)
         cause = f"change:{subscription.id}:{change_id}:planned"
-        return _stored(ctx, Decision(cause=cause, subscription=planned, facts=facts))
-    return _stored(ctx, decided(ctx, subscription, change, ctx.now))
+        decision = redeemed.onto(Decision(cause=cause, subscription=planned, facts=facts))
+    else:
+        decision = redeemed.onto(decided(ctx, subscription, change, ctx.now))
+    return _stored(ctx, coupons.change_dropped(ctx, decision, subscription))
 
 
 def _require_on_time(subscription: Subscription, now: datetime) -> None:
@@ -200,9 +207,12 @@ def decided(ctx: Context, subscription: Subscription, change: PendingChange, at:
     )
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if opened.invoice.status is not InvoiceStatus.OPEN or not automatic:
-        return _in_force(subscription, result, change, decision)
+        spent = replace(result, subscription=spent_with(result.subscription, opened.redemptions))
+        return _in_force(subscription, spent, change, decision)
     require_method(subscription, buyer.account)
-    waiting = changing.awaiting_payment(subscription, change, opened.invoice, ctx.now)
+    waiting = changing.awaiting_payment(
+        subscription, change, opened.invoice, ctx.now, redemptions=opened.redemptions
+    )
     invoice = begin_attempt(opened.invoice, opened.account, collection.instants(ctx))
     invoice, account = admitted(invoice, opened.account, now_due.attempts_per_card, ctx.now)
     return replace(decision, invoice=invoice, account=account, subscription=waiting)

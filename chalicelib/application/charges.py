@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.application import card_limits, collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
@@ -77,7 +79,7 @@ def _opened(ctx: Context, subscription: Subscription, charge: Charge) -> Decisio
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     due = occasion(ctx, subscription, buyer.customer, catalog)
     opened = billing.open_invoice(
-        subscription,
+        replace(subscription, redemptions=()),  # coupons are for the invoices of its periods
         card_limits.with_room(ctx, buyer.account, due.attempts_per_card),
         one_off.lines_of((charge,)),
         cause=one_off.cause_of(charge),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, renewals, subscriptions, trials
+from chalicelib.application import collection, coupons, decisions, renewals, subscriptions, trials
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import CheckoutState
@@ -197,7 +197,8 @@ def _started(ctx: Context, standing: Standing, method: PaymentMethod | None) -> 
             return _trial_started(ctx, standing, customer, catalog, method)
         standing = replace(standing, account=replace(standing.account, trial_used=False))
         decision = _begun(ctx, standing, customer, catalog, method)
-        return checkout_rules.trial_refused(decision, standing, method, reason=reason, now=ctx.now)
+        decision = checkout_rules.trial_refused(decision, standing, method, reason=reason, now=ctx.now)
+        return coupons.released_where_expired(ctx, decision, subscription)
     return checkout_rules.begun(_begun(ctx, standing, customer, catalog, method), standing, method, ctx.now)
 
 

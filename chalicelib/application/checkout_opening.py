@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, subscriptions, trials
+from chalicelib.application import collection, coupons, decisions, subscriptions, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_page import Waiting, ensure_page, open_page
 from chalicelib.application.context import Context, deciding
@@ -117,6 +117,8 @@ def _begin(
     session = _session(ctx, purchase, session_id, buyer.customer)
     release_at = session.release_at + checkout_rules.RELEASE_MARGIN
     draft = replace(draft, request=ctx.request_print, release_at=release_at)
+    redeemed = coupons.redeemed(ctx, draft, order.coupon)
+    draft = redeemed.subscription
     trial = trials.trial_shown(ctx, order, catalog, buyer.account, buyer.customer.email)
     if trial is not None:
         first = None
@@ -130,7 +132,7 @@ def _begin(
             at=collection.instants(ctx),
             hosted=True,
         )
-    decision = checkout_rules.opened(session, draft, buyer.account, first)
+    decision = redeemed.onto(checkout_rules.opened(session, draft, buyer.account, first))
     if purchase.customer_id is None:
         decision = creation(decision, buyer.customer)
     decision = replace(decision, also=(*decision.also, *also), facts=(*decision.facts, *facts))

@@ -25,6 +25,7 @@ from chalicelib.domain.holding import begin_automatic
 from chalicelib.domain.invoice import InvoiceStatus
 from chalicelib.domain.metered import metered
 from chalicelib.domain.metrics import moved
+from chalicelib.domain.redeeming import spent_with
 from chalicelib.domain.subscription import PendingChange, Subscription
 
 
@@ -118,6 +119,7 @@ def _paused(ctx: Context, subscription: Subscription, change: PendingChange, *, 
     return replace(
         decision,
         account=account,
+        subscription=spent_with(resting, opened.redemptions),
         invoice=invoice,
         also=used.usages,
         facts=decision.facts + opened.facts,

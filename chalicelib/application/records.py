@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from chalicelib.domain import ids
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
+from chalicelib.domain.coupon import CouponCount, CouponUse, OfferedCoupon, counts_owner
 from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.customer import Account, Claim, Customer, Lead, Member
 from chalicelib.domain.environment import Environment, shard_count
@@ -62,6 +63,13 @@ LAYOUTS: dict[type[Any], Layout] = {
     Lead: Layout("D#", lambda record: ids.own_token(record.id), listed="leads"),
     Usage: Layout("0M#", lambda record: ids.own_token(record.id)),
     UsageEvent: Layout("E#", lambda record: event_suffix(record.id)),
+    OfferedCoupon: Layout(
+        "K#", lambda record: ids.own_token(record.id), owner=lambda record: record.id, listed="coupons"
+    ),
+    CouponCount: Layout(
+        "T#", lambda record: str(record.shard), owner=lambda record: counts_owner(record.coupon)
+    ),
+    CouponUse: Layout("U#", lambda record: ids.own_token(record.id)),
     JournalEntry: Layout("L#", lambda record: journal_suffix(record)),
 }
 

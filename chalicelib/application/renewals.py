@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from chalicelib.application import card_limits, collection, decisions, final_invoices
+from chalicelib.application import card_limits, collection, coupons, decisions, final_invoices
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.subscriptions import first_invoice_id, occasion
@@ -120,9 +120,9 @@ def release(ctx: Context, subscription_id: str, invoice_id: str | None, *also: o
     if subscription is None or subscription.release_at is None:
         return
     gone, facts = lifecycle.expired(subscription, ctx.now)
-    decision = Decision(
-        cause=f"release:{subscription.id}:{subscription.version}", subscription=gone, also=also, facts=facts
-    )
+    cause = f"release:{subscription.id}:{subscription.version}"
+    decision = Decision(cause=cause, subscription=gone, also=also, facts=facts)
+    decision = coupons.released(ctx, decision, subscription, invoice)
     if invoice is not None and invoice.status is InvoiceStatus.OPEN:
         voided = billing.void(invoice, collection.account_of(ctx, subscription.customer_id), ctx.now)
         decision = replace(
@@ -130,7 +130,7 @@ def release(ctx: Context, subscription_id: str, invoice_id: str | None, *also: o
             account=voided.account,
             invoice=voided.invoice,
             postings=voided.postings,
-            facts=(*facts, *voided.facts),
+            facts=(*decision.facts, *voided.facts),
         )
     decisions.commit(ctx, subscription.customer_id, decision)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, decisions, subscriptions, trials
+from chalicelib.application import collection, coupons, decisions, subscriptions, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, create_once, deciding
 from chalicelib.application.ports import Page
@@ -19,7 +19,6 @@ from chalicelib.domain.decision import Decision
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.order_price import OrderPrice, price_order
 from chalicelib.domain.return_urls import require_allowed
-from chalicelib.domain.subscription import Subscription
 
 MOST_PAGES = 10
 """How many pages of the list one filtered request looks through."""
@@ -104,7 +103,7 @@ def price_of(ctx: Context, session: SignupSession) -> OrderPrice:
     catalog = current_catalog(ctx)
     plan = signup_rules.require_plan(session, catalog)
     customer = _shown_customer(ctx, session)
-    draft = draft_of(ctx, session, plan, catalog, customer)
+    draft = draft_of(ctx, session, plan, catalog, customer).subscription
     account = Account(customer_id=session.customer_id)
     return price_order(
         draft,
@@ -149,10 +148,10 @@ def trial_of(
 
 def draft_of(
     ctx: Context, session: SignupSession, plan: Plan, catalog: Catalog, customer: Customer
-) -> Subscription:
+) -> coupons.Redeemed:
     order = signup_rules.order_of(session, plan, catalog)
     draft = ordering.draft(order, catalog, customer, subscription_id_of(session), ctx.now)
-    return replace(draft, request=session.id)
+    return coupons.redeemed(ctx, replace(draft, request=session.id), order.coupon)
 
 
 def _shown_customer(ctx: Context, session: SignupSession) -> Customer:

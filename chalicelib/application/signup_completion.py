@@ -96,7 +96,8 @@ def _start(ctx: Context, signup_id: str) -> None:
     catalog = current_catalog(ctx)
     plan = signup_rules.require_plan(session, catalog)
     buyer = checkout_opening.new_buyer(ctx, session.customer_id, signup_rules.profile_of(session))
-    draft = draft_of(ctx, session, plan, catalog, buyer.customer)
+    redeemed = draft_of(ctx, session, plan, catalog, buyer.customer)
+    draft = redeemed.subscription
     trial = trial_of(ctx, session, plan, catalog, buyer.account)
     if trial is not None:
         outcome = Outcome.TRIALING
@@ -116,7 +117,7 @@ def _start(ctx: Context, signup_id: str) -> None:
         )
         decision = replace(decision, account=decision.account or buyer.account)
     done = _completed(ctx, session, outcome, subscription_id=draft.id)
-    decision = checkout_opening.creation(decision, buyer.customer)
+    decision = checkout_opening.creation(redeemed.onto(decision), buyer.customer)
     decision = replace(decision, also=(*decision.also, done), facts=(*decision.facts, _fact(done)))
     decisions.commit(ctx, session.customer_id, decision)
 

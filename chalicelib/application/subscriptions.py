@@ -9,6 +9,7 @@ from chalicelib.application import (
     card_limits,
     collection,
     confirmation,
+    coupons,
     credit_refunds,
     decisions,
     final_invoices,
@@ -143,7 +144,7 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
         if _is_billed(ctx, back):
             resumed = renewal.resume(back, collection.instants(ctx))
             return _stored(ctx, replace(resumed, account=buyer.account))
-        return _begin(ctx, back, buyer, _catalog_of(ctx, subscription))
+        return _stored(ctx, _begun(ctx, back, buyer, _catalog_of(ctx, subscription)))
 
     return _first_payment(ctx, deciding(decide))
 
@@ -255,14 +256,16 @@ def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -
     catalog = current_catalog(ctx)
     draft = ordering.draft(order, catalog, buyer.customer, subscription_id, ctx.now)
     draft = replace(draft, request=ctx.request_print)
+    redeemed = coupons.redeemed(ctx, draft, order.coupon)
+    draft = redeemed.subscription
     trial = trials.trial_to_start(ctx, order, catalog, buyer.account, buyer.customer)
     if trial is None:
         if draft.plan.price is not None:
             require_method(draft, buyer.account)
-        return _begin(ctx, draft, buyer, catalog, current=catalog)
+        return _stored(ctx, redeemed.onto(_begun(ctx, draft, buyer, catalog, current=catalog)))
     if trial.card_required:
         require_method(draft, buyer.account)
-    return _stored(ctx, trial_begun(ctx, draft, buyer, trial))
+    return _stored(ctx, redeemed.onto(trial_begun(ctx, draft, buyer, trial)))
 
 
 def trial_begun(ctx: Context, draft: Subscription, buyer: Buyer, terms: TrialTerms) -> Decision:
@@ -278,9 +281,9 @@ def trial_begun(ctx: Context, draft: Subscription, buyer: Buyer, terms: TrialTer
     )
 
 
-def _begin(
+def _begun(
     ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog, *, current: Catalog | None = None
-) -> Subscription:
+) -> Decision:
     first = occasion(ctx, draft, buyer.customer, catalog, current=current)
     decision = renewal.begin(
         draft,
@@ -290,7 +293,7 @@ def _begin(
         at=collection.instants(ctx),
     )
     # Also where nothing is due: whoever erases the customer meanwhile writes the account too, and one loses.
-    return _stored(ctx, replace(decision, account=decision.account or buyer.account))
+    return replace(decision, account=decision.account or buyer.account)
 
 
 def _is_billed(ctx: Context, back: Subscription) -> bool:

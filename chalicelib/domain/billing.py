@@ -27,16 +27,14 @@ from chalicelib.domain.usage import Usage
 class Occasion:
     """Everything an invoice needs that is not in the subscription: when, for whom, from whom.
 
-    `minimum` is the smallest amount (minor units) the processor charges in the invoice's currency; `redemptions`
-    the coupons in their order, `tax` how the customer's lines are taxed; `attempts_per_card` is the dunning
-    policy's.
+    `minimum` is the smallest amount (minor units) the processor charges in the invoice's currency; `tax` how the
+    customer's lines are taxed; `attempts_per_card` is the dunning policy's.
     """
 
     now: datetime
     customer: Customer
     seller: Party
     minimum: int = 0
-    redemptions: tuple[Redemption, ...] = ()
     tax: TaxTerms = NO_TAX
     usage: tuple[Usage, ...] = ()
     attempts_per_card: int = 15
@@ -45,7 +43,7 @@ class Occasion:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
     """An invoice just opened, with the account it passed through and its side of the journal. `redemptions` are
-    the coupons as they stand after it.
+    the subscription's coupons as they stand after it: whoever commits it keeps them.
     """
 
     account: Account
@@ -73,7 +71,8 @@ def open_invoice(
     occasion: Occasion,
     activates: bool = False,
 ) -> Opened:
-    """The open invoice with its number, after coupons, tax, account credit (oldest first) and carried debits.
+    """The open invoice with its number, after the subscription's coupons, tax, account credit (oldest first) and
+    carried debits.
 
     Lines that give back more than the others charge turn the rest into account credit. What is left below the
     processor's minimum is carried to the next invoice; nothing left makes it paid.
@@ -82,7 +81,7 @@ def open_invoice(
     identity, account = invoice_id(subscription.id, cause), replace(account, invoices=account.invoices + 1)
     start = period.start if period is not None else occasion.now
     final = adjusted(
-        lines, occasion.redemptions, currency=subscription.currency, period_start=start, tax=occasion.tax
+        lines, subscription.redemptions, currency=subscription.currency, period_start=start, tax=occasion.tax
     )
     account, sums = _sums(subscription, account, final.lines, occasion, identity)
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY

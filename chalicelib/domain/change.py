@@ -38,7 +38,7 @@ class ChangeOrder:
     """What is to be different; None leaves it as it is. `add_ons`: all there are to be, as (id, quantity) pairs.
 
     `at`: an instant of the present period or later, None for what the direction says. Without `prorate` a change
-    now is neither charged nor credited before the next period.
+    now is neither charged nor credited before the next period. `coupon`: a code to redeem with it.
     """
 
     plan: str | None = None
@@ -49,6 +49,7 @@ class ChangeOrder:
     prorate: bool = True
     reprice: bool = False
     """What is kept is sold anew too, at the current catalog's prices."""
+    coupon: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +117,7 @@ def takes_effect(
     return period.end if later else None
 
 
-def require_changeable(subscription: Subscription, target: Target) -> None:
+def require_changeable(subscription: Subscription, order: ChangeOrder, target: Target) -> None:
     """InvalidStateError unless the subscription runs, is not leaving or in arrears, and something would change."""
     if subscription.status not in (Status.ACTIVE, Status.TRIALING):
         raise InvalidStateError(
@@ -132,7 +133,7 @@ def require_changeable(subscription: Subscription, target: Target) -> None:
         )
     if subscription.dunning is not None:
         raise InvalidStateError("a payment is open", fix="pay it first", subscription=subscription.id)
-    if is_same(subscription, target):
+    if order.coupon is None and is_same(subscription, target):
         raise InvalidStateError("this is what the subscription has already", subscription=subscription.id)
 
 
@@ -235,7 +236,8 @@ def _direction(
             return Direction.DOWN
     if items[0].quantity != subscription.plan.quantity:
         return Direction.UP if items[0].quantity > subscription.plan.quantity else Direction.DOWN
-    before, after = recurring(subscription), recurring(replace(subscription, items=items))
+    bare = replace(subscription, redemptions=())
+    before, after = recurring(bare), recurring(replace(bare, items=items))
     if after == before:
         return Direction.NONE
     return Direction.UP if after > before else Direction.DOWN

@@ -11,6 +11,7 @@ from chalicelib.domain.billing import recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor
 from chalicelib.domain.change import Direction, Target
 from chalicelib.domain.change_lines import Stretch, billed_lines, prorated, stays, unused
+from chalicelib.domain.discount import Redemption, kept_on_change
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, Line
 from chalicelib.domain.journal import Fact
@@ -18,6 +19,7 @@ from chalicelib.domain.lifecycle import full_period, subscription_data
 from chalicelib.domain.metered import Metered, metered, meters_of
 from chalicelib.domain.metrics import recurring
 from chalicelib.domain.proration import Granularity, parts_left, parts_left_on_cancel
+from chalicelib.domain.redeeming import differences
 from chalicelib.domain.subscription import Billing, PendingChange, Phase, Status, Subscription
 from chalicelib.domain.usage import Usage, ended
 
@@ -119,6 +121,7 @@ def in_force(subscription: Subscription, change: PendingChange, now: datetime) -
         interval=change.interval,
         catalog_version=change.catalog_version or subscription.catalog_version,
         pending=None,
+        redemptions=_redemptions(subscription, change),
     )
     if subscription.status is Status.TRIALING or _keeps_period(subscription, change):
         return after
@@ -162,13 +165,20 @@ def first_lines(subscription: Subscription, granularity: Granularity) -> tuple[L
 
 
 def awaiting_payment(
-    subscription: Subscription, change: PendingChange, invoice: Invoice, now: datetime
+    subscription: Subscription,
+    change: PendingChange,
+    invoice: Invoice,
+    now: datetime,
+    redemptions: tuple[Redemption, ...] = (),
 ) -> Subscription:
-    """The subscription as it was, with the change that comes into force once the invoice is paid."""
+    """The subscription as it was, with the change that comes into force once the invoice is paid, and the coupons
+    as they stand then.
+    """
     until = now + PAYABLE_FOR
     if subscription.period is not None:
         until = min(until, subscription.period.end)
-    return replace(subscription, pending=replace(change, at=until, invoice_id=invoice.id))
+    waiting = replace(change, at=until, invoice_id=invoice.id, redemptions=redemptions)
+    return replace(subscription, pending=waiting)
 
 
 def is_paid_by(subscription: Subscription, invoice: Invoice) -> bool:
@@ -200,7 +210,18 @@ def noted(
     data = _data(before, change)
     name = "subscription.resumed" if change.direction == Direction.RESUME else "subscription.changed"
     large = (Fact("subscription.large_upgrade", after.id, data),) if change.is_large else ()
-    return after, (Fact(name, after.id, data), *large)
+    return after, (Fact(name, after.id, data), *large, *differences(before, after))
+
+
+def _redemptions(subscription: Subscription, change: PendingChange) -> tuple[Redemption, ...]:
+    """The coupons after the change: those that last, then the ones that came with it."""
+    if change.invoice_id is not None:
+        return change.redemptions
+    old, new, kept = subscription.interval, change.interval, subscription.redemptions
+    begins = subscription.status is not Status.TRIALING and not _keeps_period(subscription, change)
+    if begins and old is not None and new is not None:
+        kept = kept_on_change(kept, old, new)
+    return kept + change.adds
 
 
 def _data(before: Subscription, change: PendingChange) -> dict[str, object]:

@@ -88,6 +88,7 @@ class SignupSession:
     trial: bool | None = None
     success_url: str = ""
     cancel_url: str = ""
+    coupon: str = ""
     wants_demo: bool = False
     note: str = ""
     outcome: str = ""

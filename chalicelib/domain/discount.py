@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.currencies import exponent
@@ -51,6 +52,10 @@ class Coupon:
         _check_value(self)
         _check_limits(self)
 
+    def covers(self, product: str) -> bool:
+        """Whether it counts for the lines of this plan or add-on."""
+        return not self.plans or product in self.plans
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Redemption:
@@ -73,6 +78,23 @@ class Redemption:
                 return self.uses >= (self.coupon.periods or 0)
             case Duration.FOREVER:
                 return False
+
+    @property
+    def periods_left(self) -> int | None:
+        """How many more periods it will be spent on; None: as long as the subscription runs."""
+        match self.coupon.duration:
+            case Duration.ONCE:
+                return max(0, 1 - self.uses)
+            case Duration.REPEATING:
+                return max(0, (self.coupon.periods or 0) - self.uses)
+            case Duration.FOREVER:
+                return None
+
+    def lowers(self, period_start: datetime | None) -> bool:
+        """Whether it is a recurring discount of the period that began then, or of a later one."""
+        if self.coupon.duration is Duration.ONCE:
+            return False
+        return not self.is_used_up or (period_start is not None and self.spent_on == period_start)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,9 +148,39 @@ def discounted(
 
 
 def kept_on_change(redemptions: Iterable[Redemption], old: Interval, new: Interval) -> tuple[Redemption, ...]:
-    """What stays of the redemptions when the interval changes: repeating ones end when it becomes longer."""
+    """What stays of the redemptions when the interval changes, which begins a period: those with periods left, but
+    repeating ones end when it becomes longer.
+    """
     longer = new.is_longer_than(old)
-    return tuple(each for each in redemptions if not (longer and each.coupon.duration is Duration.REPEATING))
+    return tuple(
+        each
+        for each in redemptions
+        if not each.is_used_up and not (longer and each.coupon.duration is Duration.REPEATING)
+    )
+
+
+def recurring_left(
+    parts: Sequence[tuple[str, Fraction]],
+    redemptions: Iterable[Redemption],
+    *,
+    currency: str,
+    per_year: Fraction,
+) -> Fraction:
+    """What recurring amounts, as (product, amount per year), come to after recurring discounts; unrounded.
+
+    `per_year` is how many invoices there are, each of which a fixed amount is taken from.
+    """
+    left = list(parts)
+    for coupon in (redemption.coupon for redemption in redemptions):
+        if coupon.currency not in (None, currency):
+            continue
+        base = sum((amount for product, amount in left if coupon.covers(product)), Fraction(0))
+        if not base:
+            continue
+        off = base * parse_percent(coupon.percent) if coupon.percent else (coupon.amount or 0) * per_year
+        kept = 1 - min(off, base) / base
+        left = [(name, amount * kept if coupon.covers(name) else amount) for name, amount in left]
+    return sum((amount for _, amount in left), Fraction(0))
 
 
 def taken_by(share: DiscountShare, base: int) -> int:
@@ -157,7 +209,7 @@ def _applied(lines: tuple[Line, ...], coupon: Coupon, order: int, currency: str)
 
 
 def _base(line: Line, coupon: Coupon) -> int:
-    if line.is_credit or (coupon.plans and line.product not in coupon.plans):
+    if line.is_credit or not coupon.covers(line.product):
         return 0
     return line.left
 

@@ -16,6 +16,7 @@ from chalicelib.domain.invoice import Cause, CauseKind, InvoiceStatus, Line
 from chalicelib.domain.metered import metered
 from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
+from chalicelib.domain.redeeming import spent_with
 from chalicelib.domain.subscription import Subscription
 
 
@@ -47,7 +48,9 @@ def with_final_invoice(
     return replace(
         decision,
         account=account,
-        subscription=replace(ended, charges=()) if ended is not None else None,
+        subscription=spent_with(replace(ended, charges=()), opened.redemptions)
+        if ended is not None
+        else None,
         invoice=invoice,
         also=decision.also + used.usages,
         facts=decision.facts + opened.facts,

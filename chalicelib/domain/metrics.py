@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from chalicelib.domain.catalog import Price
 from chalicelib.domain.counted import TrialOutcome
+from chalicelib.domain.discount import recurring_left
 from chalicelib.domain.journal import Movement, MovementKind
 from chalicelib.domain.money import parse_unit_amount, round_half_away
 from chalicelib.domain.subscription import Status, Subscription
@@ -21,18 +22,23 @@ _MONTHS = 12
 def recurring(subscription: Subscription) -> int:
     """What the subscription's items bring per month, in minor units, whatever its status; rounded once.
 
-    Year ÷ 12, quarter ÷ 3, week × 52 ÷ 12, day × 365 ÷ 12; without tax and one-offs. Of what a meter counts only
-    the commitment.
+    Year ÷ 12, quarter ÷ 3, week × 52 ÷ 12, day × 365 ÷ 12; after recurring discounts, without tax and one-offs. Of
+    what a meter counts only the commitment.
     """
-    yearly = sum(
-        (
-            _committed(item.price, item.quantity) * item.price.interval.annual_factor()
-            for item in subscription.items
-            if item.price is not None
-        ),
-        Fraction(0),
+    yearly = [
+        (item.product, _committed(item.price, item.quantity) * item.price.interval.annual_factor())
+        for item in subscription.items
+        if item.price is not None
+    ]
+    period, interval = subscription.period, subscription.interval
+    start = period.start if period is not None else None
+    left = recurring_left(
+        yearly,
+        [each for each in subscription.redemptions if each.lowers(start)],
+        currency=subscription.currency,
+        per_year=interval.annual_factor() if interval is not None else Fraction(0),
     )
-    return round_half_away(yearly / _MONTHS)
+    return round_half_away(left / _MONTHS)
 
 
 def moved(

@@ -15,6 +15,7 @@ from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
 from chalicelib.domain.lifecycle import full_period, trialing
 from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
+from chalicelib.domain.redeeming import without_used_up
 from chalicelib.domain.subscription import Subscription
 
 
@@ -57,7 +58,10 @@ def price_order(
     period = full_period(ahead, ahead.cycle + 1)
     following = recurring_lines(ahead.items, period, full=period, zone=ahead.zone, granularity=granularity)
     following += in_arrears.served(ahead, granularity)
-    billed = adjusted(following, currency=draft.currency, period_start=period.start, tax=occasion.tax)
+    ahead, _, _ = without_used_up(ahead)
+    billed = adjusted(
+        following, ahead.redemptions, currency=draft.currency, period_start=period.start, tax=occasion.tax
+    )
     return replace(
         _of_invoice(draft, invoice),
         due_now=invoice.amount_due if invoice is not None and invoice.status is InvoiceStatus.OPEN else 0,

@@ -29,7 +29,7 @@ from chalicelib.domain.subscription import Billing, Item, ItemKind, Phase, Statu
 class Order:
     """What somebody wants to subscribe to, by names of the catalog. `add_ons`: (id, quantity) pairs.
 
-    `trial_days`: None takes the plan's terms, 0 declines the trial.
+    `trial_days`: None takes the plan's terms, 0 declines the trial. `coupon`: the code of one to redeem.
     """
 
     plan: str
@@ -45,6 +45,7 @@ class Order:
     """(plan or add-on, decimal string of minor units): what this customer pays instead of the catalog's price."""
     ramp: tuple[tuple[int, str], ...] = ()
     """(periods, what the plan costs in them): so many periods each, in order; after them the usual price."""
+    coupon: str | None = None
 
 
 def require_self_serve(plan: Plan, order: Order) -> None:

@@ -114,5 +114,6 @@ def _subscription(subscription: Subscription) -> tuple[object, ...]:
         subscription.period,
         str(subscription.status),
         subscription.cancellation,
+        subscription.redemptions,
         replace(change, change_id="", invoice_id=None) if change is not None else None,
     )

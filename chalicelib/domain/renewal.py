@@ -30,6 +30,7 @@ from chalicelib.domain.metered import metered
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
+from chalicelib.domain.redeeming import without_used_up
 from chalicelib.domain.schedule import next_reminder
 from chalicelib.domain.subscription import Billing, Item, ItemKind, Status, Subscription
 from chalicelib.domain.usage import Usage
@@ -52,6 +53,8 @@ def renew(
     """
     assert subscription.period is not None
     end, term = subscription.period.end, subscription.term
+    before = subscription
+    subscription, ended, movements = without_used_up(subscription)
     closing = partial(
         with_final_invoice,
         subscription=subscription,
@@ -62,15 +65,16 @@ def renew(
         at=at,
     )
     if term.ends_at is not None and term.ends_at <= end and not term.auto_renew:
-        return closing(_ended(subscription, "term_ended", at))
+        return closing(_ended(before, "term_ended", at))
     ahead, facts = _ahead(subscription, end)
+    facts = (*ended, *facts)
     if ahead.period is None:
         cause = f"change:{ahead.id}:{end.isoformat()}"
-        ahead, movements = moved(ahead, cause)
-        return closing(Decision(cause=cause, subscription=ahead, facts=facts, movements=movements))
+        ahead, more = moved(ahead, cause)
+        return closing(Decision(cause=cause, subscription=ahead, facts=facts, movements=movements + more))
     data = subscription_data(ahead)
     used = metered(subscription, occasion.usage, end)
-    return bill_period(
+    billed = bill_period(
         ahead,
         account,
         served=in_arrears.served(subscription, granularity) + used.lines,
@@ -80,6 +84,7 @@ def renew(
         at=at,
         facts=(*facts, Fact("subscription.renewed", ahead.id, data)),
     )
+    return replace(billed, movements=movements + billed.movements)
 
 
 def _ahead(subscription: Subscription, start: datetime) -> tuple[Subscription, tuple[Fact, ...]]:
@@ -249,6 +254,7 @@ def bill_period(
     opened = _cycle_invoice(subscription, account, occasion, granularity, served, activates=first)
     subscription = replace(subscription, charges=())
     invoice, account, extra = opened.invoice, opened.account, opened.facts
+    subscription = replace(subscription, redemptions=opened.redemptions)
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if invoice.status is InvoiceStatus.OPEN and automatic:
         if subscription.dunning is not None:

@@ -14,6 +14,7 @@ from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.catalog import Catalog, Plan, SoldBy
 from chalicelib.domain.checkout import SignupSession, SignupStatus
+from chalicelib.domain.coupon import read_code
 from chalicelib.domain.customer import Customer, Lead
 from chalicelib.domain.errors import (
     InvalidDocumentError,
@@ -97,6 +98,7 @@ def order_of(session: SignupSession, plan: Plan, catalog: Catalog) -> Order:
         quantity=session.quantity if plan.per_seat else 1,
         add_ons=session.add_ons,
         trial_days=0 if session.trial is False else None,
+        coupon=session.coupon or None,
     )
 
 
@@ -211,6 +213,10 @@ def _quantity(value: int, _: Catalog) -> int:
     return value
 
 
+def _code(value: str, _: Catalog) -> str:
+    return read_code(value)
+
+
 def _as_given(value: Any, _: Catalog) -> Any:
     return value
 
@@ -246,6 +252,7 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[Any, Catalog], Any]]]] = {
     "quantity": ("quantity", _quantity),
     "add_ons": ("add_ons", _add_ons),
     "trial": ("trial", _as_given),
+    "coupon": ("coupon", _code),
     "wants_demo": ("wants_demo", _as_given),
     "note": ("note", _note),
     "success_url": ("success_url", _as_given),

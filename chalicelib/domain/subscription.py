@@ -12,6 +12,7 @@ from chalicelib.domain.calendar import Interval, Period
 from chalicelib.domain.catalog import Price, TrialEnd
 from chalicelib.domain.counted import Counted
 from chalicelib.domain.customer import Terms
+from chalicelib.domain.discount import Redemption
 from chalicelib.domain.dunning_policy import DEFAULT_NAME, DunningPolicy
 from chalicelib.domain.errors import InvalidStateError
 
@@ -143,7 +144,8 @@ class PendingChange:
     """A change that waits for `at`: what will be in force then, None as the interval of a free plan.
 
     `invoice_id`: it waits for this invoice to be paid, and is given up at `at`. `prorate` False: at an instant within
-    a period nothing is charged or credited for the rest of it.
+    a period nothing is charged or credited for the rest of it. `adds` are the coupons redeemed with it, given back
+    where it does not come about; `redemptions` all there will be, as they stand after the invoice that it waits for.
     """
 
     at: datetime
@@ -154,6 +156,8 @@ class PendingChange:
     direction: str = ""
     prorate: bool = True
     invoice_id: str | None = None
+    adds: tuple[Redemption, ...] = ()
+    redemptions: tuple[Redemption, ...] = ()
     resumes_at: datetime | None = None
     """Of a pause to come: when it ends by itself, None where somebody has to end it."""
     is_large: bool = False
@@ -240,6 +244,8 @@ class Subscription:
     letter: HeldLetter | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    redemptions: tuple[Redemption, ...] = ()
+    """Coupons, in the order in which they apply."""
     mrr: int = 0
     had_revenue: bool = False
     """It was paid for before: what comes after an end is a reactivation."""

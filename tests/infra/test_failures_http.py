@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /v1/signup_sessions/{id}": {"name": "Eve"},
     "POST /v1/subscriptions/{id}/cancel": {},
     "POST /v1/subscriptions/{id}/charges": {"description": "Training", "unit_amount": "100"},
+    "POST /v1/subscriptions/{id}/coupons": {"coupon": "SPRING27"},
     "POST /v1/subscriptions/{id}/extend_grace": {"days": 7},
     "POST /v1/subscriptions/{id}/extend_trial": {"days": 7},
 }
@@ -48,6 +49,7 @@ KINDS = {
     "/v1/customers": "cus", "/v1/subscriptions": "sub", "/v1/invoices": "inv", "/v1/payments": "pay",
     "/v1/checkout_sessions": "chk", "/v1/signup_sessions": "sus", "/v1/leads": "led", "/v1/api_keys": "key",
     "/v1/clock/advances": "adv", "/v1/credit_notes": "crn",
+    "/v1/clock/advances": "adv", "/v1/coupons": "cpn",
 }  # fmt: skip
 WITH_IDS = [each for each in REAL if "{id}" in each.path and not each.public]
 
@@ -86,6 +88,7 @@ def tenant_b(billing: Billing) -> dict[str, str]:
         "/v1/api_keys": made("/v1/api_keys", {"name": "k", "scopes": ["read"]})["id"],
         "/v1/clock/advances": advance["id"],
         "/v1/credit_notes": made(f"/v1/invoices/{sub['latest_invoice']}/credit_notes", {"amount": 1})["id"],
+        "/v1/coupons": made("/v1/coupons", {"id": "cpn_spring", "percent": "5"})["id"],
     }
 
 

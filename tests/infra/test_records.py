@@ -61,6 +61,9 @@ class TestKeys:
         "SignupSession": (f"live#{TOKEN}", "G#"),
         "Lead": (f"live#{TOKEN}", "D#"),
         "Claim": (CLAIM, "0"),
+        "OfferedCoupon": (f"live#{ids.token('coupons')}", "K#"),
+        "CouponCount": (f"live#{ids.token('coupon counts', 'SPRING27')}", "T#3"),
+        "CouponUse": (f"live#{TOKEN}", "U#"),
     }
 
     @pytest.mark.parametrize("record", RECORDS, ids=name_of)
@@ -136,7 +139,7 @@ class TestIndexEntries:
 
     def test_invoices_are_in_no_list(self):
         listed = {type(record).__name__ for record in RECORDS if "list_pk" in item_of(LIVE, record, MARK)}
-        assert listed == {"Customer", "Subscription", "SignupSession", "Lead"}
+        assert listed == {"Customer", "Subscription", "SignupSession", "Lead", "OfferedCoupon"}
 
     def test_a_due_entry_names_shard_instant_and_kind(self):
         subscription = samples.subscription()

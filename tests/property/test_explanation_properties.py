@@ -97,11 +97,10 @@ def opened(found: tuple[Line, ...], coupons: tuple[Redemption, ...], tax: TaxTer
         customer=samples.customer(),
         seller=samples.invoice().seller,
         minimum=50,
-        redemptions=coupons,
         tax=tax,
     )
     return open_invoice(
-        samples.subscription(), account, found, cause=CAUSE, period=PERIOD, occasion=occasion
+        samples.subscription(redemptions=coupons), account, found, cause=CAUSE, period=PERIOD, occasion=occasion
     ).invoice
 
 

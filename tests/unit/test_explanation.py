@@ -46,11 +46,10 @@ def opened(*lines, account=None, minimum=0, redemptions=(), tax=VAT):
         customer=samples.customer(),
         seller=samples.invoice().seller,
         minimum=minimum,
-        redemptions=redemptions,
         tax=tax,
     )
     return open_invoice(
-        samples.subscription(),
+        samples.subscription(redemptions=redemptions),
         account or samples.account(),
         lines,
         cause=CAUSE,

@@ -62,7 +62,7 @@ _PAID = (PaymentDeclinedError, PaymentPendingError, RateLimitedError, GatewayUna
     answer=SubscriptionView,
     scope=Scope.WRITE,
     tag="Subscriptions",
-    summary="Change plan, interval, seats and add-ons; what is charged now is in force once it is paid",
+    summary="Change plan, interval, seats, add-ons and coupon; what is charged now is in force once it is paid",
     errors=(*_REFUSALS, *_PAID, QuoteRequiredError, PreviewStaleError),
 )
 def change_subscription(call: Call[ChangeRequest]) -> SubscriptionView:
@@ -315,4 +315,5 @@ def _order(body: ChangeTerms) -> ChangeOrder:
         at=require_utc(body.at) if isinstance(body.at, datetime) else body.at,
         prorate=body.prorate,
         reprice=body.reprice,
+        coupon=body.coupon,
     )

@@ -144,6 +144,7 @@ def _purchase(ctx: Context, body: CheckoutSessionRequest, *, by_visitor: bool) -
             quantity=body.quantity,
             add_ons=tuple((add_on.id, add_on.quantity) for add_on in body.add_ons),
             trial_days=body.trial_days,
+            coupon=body.coupon,
         ),
         success_url=body.success_url,
         cancel_url=body.cancel_url,

@@ -171,6 +171,7 @@ def signup_view(completion: Completion) -> SignupSessionView:
         quantity=session.quantity,
         add_ons=[AddOnView(id=name, quantity=quantity) for name, quantity in session.add_ons],
         trial=session.trial,
+        coupon=session.coupon or None,
         wants_demo=session.wants_demo,
         note=session.note,
         success_url=session.success_url,

@@ -10,6 +10,7 @@ from chalicelib.application.context import Context
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.customer import Terms
+from chalicelib.domain.discount import Redemption
 from chalicelib.domain.errors import (
     ConflictError,
     GatewayUnavailableError,
@@ -41,6 +42,7 @@ from chalicelib.entrypoints.http.schemas.subscriptions import (
     ItemView,
     NextView,
     PendingChangeView,
+    SubscriptionCouponView,
     SubscriptionPage,
     SubscriptionQuery,
     SubscriptionRequest,
@@ -65,6 +67,7 @@ bp = Blueprint(__name__)
     errors=(
         NotFoundError,
         ValidationError,
+        InvalidStateError,
         QuoteRequiredError,
         PaymentDeclinedError,
         PaymentPendingError,
@@ -181,6 +184,7 @@ def order_of(body: SubscriptionRequest, currency: str) -> Order:
         unit_amounts=tuple(body.unit_amounts.items()),
         ramp=tuple((each.periods, each.unit_amount) for each in body.ramp),
         channel="api",
+        coupon=body.coupon,
     )
 
 
@@ -210,6 +214,7 @@ def subscription_view(subscription: Subscription, confirmation_url: str | None =
         next=NextView(at=due.at, kind=due.kind) if due else None,
         collection=CollectionView(method=terms.method, net_days=terms.net_days),
         channel=subscription.channel,
+        coupons=[_coupon(redemption) for redemption in subscription.redemptions],
         mrr=subscription.mrr,
         latest_invoice=use_cases.first_invoice_id(subscription),
         confirmation_url=confirmation_url,
@@ -239,6 +244,21 @@ def _dunning(run: DunningRun) -> DunningView:
         next_attempt_at=run.next_at,
         grace_until=run.grace_until,
         invoices=list(run.invoices),
+    )
+
+
+def _coupon(redemption: Redemption) -> SubscriptionCouponView:
+    coupon = redemption.coupon
+    return SubscriptionCouponView(
+        id=coupon.id,
+        name=coupon.name,
+        percent=coupon.percent,
+        amount=coupon.amount,
+        currency=coupon.currency,
+        duration=coupon.duration,
+        redeemed_at=redemption.at,
+        periods_used=redemption.uses,
+        periods_left=redemption.periods_left,
     )
 
 

@@ -16,6 +16,7 @@ from chalicelib.entrypoints.http.schemas.subscriptions import (
     AddOnRequest,
     CancelAt,
     CancelRequest,
+    Code,
     Name,
     Quantity,
     SubscriptionView,
@@ -56,6 +57,7 @@ class ChangeTerms(Schema):
     reprice: bool = Field(
         default=False, description="What is kept is sold anew too, at the current catalog's prices."
     )
+    coupon: Code | None = None
 
 
 class ChangeRequest(ChangeTerms):

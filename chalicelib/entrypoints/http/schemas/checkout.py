@@ -11,7 +11,14 @@ from chalicelib.domain.calendar import IntervalUnit
 from chalicelib.domain.checkout import CheckoutMode, CheckoutStatus
 from chalicelib.entrypoints.http.kit import Schema, View
 from chalicelib.entrypoints.http.schemas.customers import Email, Text
-from chalicelib.entrypoints.http.schemas.subscriptions import AddOnRequest, Currency, Id, Name, Quantity
+from chalicelib.entrypoints.http.schemas.subscriptions import (
+    AddOnRequest,
+    Code,
+    Currency,
+    Id,
+    Name,
+    Quantity,
+)
 
 ReturnUrl = Annotated[
     str,
@@ -53,6 +60,7 @@ class CheckoutSessionRequest(Schema):
         "asks for none: to start one without, POST /v1/subscriptions. A card that somebody else has had a trial with "
         "starts none: nothing is charged, and the subscription stays incomplete with an invoice that can be paid.",
     )
+    coupon: Code | None = None
     success_url: ReturnUrl
     cancel_url: ReturnUrl
 

@@ -13,7 +13,7 @@ from chalicelib.domain.signup_rules import LONGEST_NOTE, MOST_SEATS
 from chalicelib.entrypoints.http.kit import Schema, View
 from chalicelib.entrypoints.http.schemas.checkout import Country, Language, ReturnUrl, TimeZone
 from chalicelib.entrypoints.http.schemas.customers import Cursor, Email, Limit, Text
-from chalicelib.entrypoints.http.schemas.subscriptions import AddOnRequest, Currency, Name
+from chalicelib.entrypoints.http.schemas.subscriptions import AddOnRequest, Code, Currency, Name
 
 
 class SignupSessionRequest(Schema):
@@ -34,6 +34,7 @@ class SignupSessionRequest(Schema):
     quantity: int | None = Field(default=None, ge=1, le=MOST_SEATS, description="Seats, where sold per seat.")
     add_ons: list[AddOnRequest] | None = Field(default=None, max_length=20)
     trial: bool | None = Field(default=None, description="false pays now; else the plan's trial, if any.")
+    coupon: Code | None = None
     wants_demo: bool | None = Field(default=None, description="true asks for a talk with sales.")
     note: str | None = Field(default=None, max_length=LONGEST_NOTE, description="What sales should know.")
     success_url: ReturnUrl | None = None
@@ -71,6 +72,7 @@ class SignupSessionView(View):
     quantity: int
     add_ons: list[AddOnView]
     trial: bool | None
+    coupon: str | None
     wants_demo: bool
     note: str
     success_url: str

@@ -11,6 +11,7 @@ from pydantic import Field
 from chalicelib.application.unused_time import Unused
 from chalicelib.domain.calendar import IntervalUnit, Period
 from chalicelib.domain.customer import CollectionMethod
+from chalicelib.domain.discount import Duration
 from chalicelib.domain.pricing import PricingModel
 from chalicelib.domain.profile import LONGEST_NET_DAYS
 from chalicelib.domain.subscription import Billing, ItemKind, Status
@@ -23,6 +24,12 @@ UnitAmount = Annotated[
     str, Field(max_length=32, description="Decimal string of minor units.", examples=["500"])
 ]
 Currency = Annotated[str, Field(min_length=3, max_length=3, examples=["USD"])]
+
+
+Code = Annotated[
+    str,
+    Field(min_length=1, max_length=40, description="A coupon's code, in whatever case.", examples=["SPRING27"]),
+]
 
 
 class AddOnRequest(Schema):
@@ -77,6 +84,7 @@ class SubscriptionRequest(Schema):
         max_length=24,
         description="Stretches before the usual price, each with a price of its own.",
     )
+    coupon: Code | None = None
 
 
 class CancelAt(StrEnum):
@@ -149,6 +157,22 @@ class PendingChangeView(View):
     items: list[ItemView]
 
 
+class SubscriptionCouponView(View):
+    id: str
+    name: str
+    percent: str | None
+    amount: int | None
+    currency: str | None
+    duration: Duration
+    redeemed_at: datetime
+    periods_used: int
+    periods_left: int | None = Field(description="null: as long as the subscription runs.")
+
+
+class ApplyCouponRequest(Schema):
+    coupon: Code
+
+
 class DunningView(View):
     policy: str = Field(examples=["default"], description="`default`, `plan:<id>` or `segment:<name>`.")
     started_at: datetime
@@ -184,6 +208,7 @@ class SubscriptionView(View):
     next: NextView | None
     collection: CollectionView
     channel: str
+    coupons: list[SubscriptionCouponView] = Field(description="In the order in which they apply.")
     mrr: int = Field(description="Monthly recurring revenue in minor units.")
     latest_invoice: str | None
     confirmation_url: str | None = Field(
