@@ -68,6 +68,10 @@ simulate: $(INSTALLED)  ## months with crashes and races (SEEDS=200, or SEED=123
 soak: $(INSTALLED)  ## the simulator on fresh seeds for so long (MINUTES=60)
 	@$(BIN)/python -m tests.simulation --minutes $(or $(MINUTES),60) $(ARGS)
 
+.PHONY: properties
+properties: $(INSTALLED)  ## every property with so many drawn examples (EXAMPLES=10000)
+	@EXAMPLES=$(or $(EXAMPLES),10000) $(BIN)/python -m pytest -n 2 tests/property $(ARGS)
+
 .PHONY: lint
 lint: $(INSTALLED)  ## ruff, mypy and the import contract
 	@$(BIN)/ruff check .

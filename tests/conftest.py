@@ -38,12 +38,27 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without DynamoDB Local its tests are left out, said once in the header instead of once per test."""
+    """Without DynamoDB Local its tests are left out, said once in the header instead of once per test. With
+    EXAMPLES=10000 every property draws so many, whatever it draws otherwise.
+    """
+    if os.environ.get("EXAMPLES"):
+        _draw(items, int(os.environ["EXAMPLES"]))
     if os.environ.get(DYNAMODB_LOCAL):
         return
     left_out = [item for item in items if "dynamodb-local" in _parameters(item)]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+def _draw(items: list[pytest.Item], examples: int) -> None:
+    from hypothesis import settings
+
+    for item in items:
+        function = getattr(item, "function", None)
+        if getattr(function, "is_hypothesis_test", False):
+            own = getattr(function, "_hypothesis_internal_use_settings", None)
+            deep = settings(own, max_examples=examples, deadline=None)
+            function._hypothesis_internal_use_settings = deep
 
 
 def _parameters(item: pytest.Item) -> list[object]:
