@@ -12,7 +12,7 @@ from tests.simulation.tables import beside
 
 SEEDS = 200
 CHUNK = 10
-ON_AMAZONS_ENGINE = 24
+ON_AMAZONS_ENGINE = 20
 """A few seconds each: every read and write goes through HTTP and Java."""
 
 

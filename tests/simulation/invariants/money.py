@@ -35,61 +35,57 @@ def one_cycle_invoice(world: World) -> Iterator[str]:
 
 def money(world: World) -> Iterator[str]:
     """Processor, payments, ledger and invoices, per currency."""
-    invoices, accounts = world.records(Invoice), world.records(Account)
     ledger: dict[str, Counter[LedgerAccount]] = defaultdict(Counter)
     for entry in world.journal():
         for posting in entry.postings:
             ledger[posting.currency][posting.account] += posting.amount
-    recorded, returned, unheard = world.records(Payment), _given_back(world), _unheard(world)
-    untold = Counter({each.currency: 0 for each in unheard})
-    for each in unheard:
-        untold[each.currency] += each.amount
-    for currency in sorted({invoice.currency for invoice in invoices} | set(ledger)):
-        of = [invoice for invoice in invoices if invoice.currency == currency]
-        own = [payment for payment in recorded if payment.currency == currency]
-        by_hand = sum(p.amount - p.refunded for p in own if p.charge is None)
-        late = sum(p.amount - p.refunded for p in own if p.charge is not None)
-        taken = (
-            world.processor.totals(currency)
-            - untold[currency]
-            - sum(
-                back
-                for reference, back in returned.items()
-                if world.processor.payments[reference].currency == currency
-            )
-        )
-        withdrawn, lost, fees = _disputed(invoices, currency)
-        collected = sum(p.amount - p.refunded for i in of for p in i.payments if p.charge is not None)
-        open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
-        bad = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.UNCOLLECTIBLE)
-        revenue = sum(
-            i.total - i.credit_granted - i.tax - i.credited - _returned(i)
-            for i in of
-            if i.status is not InvoiceStatus.VOID
-        )
-        credit = sum(c.amount for a in accounts for c in a.credits if c.currency == currency)
-        credit += sum(r.amount for r in world.records(Refund) if r.currency == currency and _holds_credit(r))
-        booked = ledger[currency]
-        for what, left, right in (
-            ("the ledger does not balance", sum(booked.values()), 0),
-            ("the processor's money and the payments differ", taken, collected + late),
-            (
-                "cash and the money received differ",
-                booked[LedgerAccount.CASH],
-                taken + by_hand - withdrawn - fees,
-            ),
-            (
-                "receivable and what is open differ",
-                booked[LedgerAccount.RECEIVABLE],
-                open_ + withdrawn - lost,
-            ),
-            ("bad debt and what is uncollectible differ", booked[LedgerAccount.BAD_DEBT], bad),
-            ("fees and the disputes' differ", booked[LedgerAccount.PROCESSOR_FEES], fees),
-            ("revenue and the invoices differ", -booked[LedgerAccount.REVENUE], revenue),
-            ("customer credit and the accounts differ", -booked[LedgerAccount.CUSTOMER_CREDIT], credit),
-        ):
+    for currency in sorted({invoice.currency for invoice in world.records(Invoice)} | set(ledger)):
+        invoices = [each for each in world.records(Invoice) if each.currency == currency]
+        for what, left, right in _sums(world, currency, invoices, ledger[currency]):
             if left != right:
                 yield f"{what}: {left} ≠ {right} {currency}"
+
+
+def _sums(
+    world: World, currency: str, invoices: list[Invoice], booked: Counter[LedgerAccount]
+) -> Iterator[tuple[str, int, int]]:
+    own = [payment for payment in world.records(Payment) if payment.currency == currency]
+    by_hand = sum(p.amount - p.refunded for p in own if p.charge is None)
+    late = sum(p.amount - p.refunded for p in own if p.charge is not None)
+    collected = sum(p.amount - p.refunded for i in invoices for p in i.payments if p.charge is not None)
+    taken, (withdrawn, lost, fees) = _taken(world, currency), _disputed(world.records(Invoice), currency)
+    open_ = sum(i.amount_remaining for i in invoices if i.status is InvoiceStatus.OPEN)
+    bad = sum(i.amount_remaining for i in invoices if i.status is InvoiceStatus.UNCOLLECTIBLE)
+    revenue, credit = sum(map(_earned, invoices)), _credit(world, currency)
+    yield "the ledger does not balance", sum(booked.values()), 0
+    yield "the processor's money and the payments differ", taken, collected + late
+    cash = taken + by_hand - withdrawn - fees
+    yield "cash and the money received differ", booked[LedgerAccount.CASH], cash
+    owed = open_ + withdrawn - lost
+    yield "receivable and what is open differ", booked[LedgerAccount.RECEIVABLE], owed
+    yield "bad debt and what is uncollectible differ", booked[LedgerAccount.BAD_DEBT], bad
+    yield "fees and the disputes' differ", booked[LedgerAccount.PROCESSOR_FEES], fees
+    yield "revenue and the invoices differ", -booked[LedgerAccount.REVENUE], revenue
+    yield "customer credit and the accounts differ", -booked[LedgerAccount.CUSTOMER_CREDIT], credit
+
+
+def _taken(world: World, currency: str) -> int:
+    """What the processor has of ours, as far as it could be known."""
+    payments, untold = world.processor.payments, _unheard(world)
+    back = sum(sum_ for name, sum_ in _given_back(world).items() if payments[name].currency == currency)
+    return world.processor.totals(currency) - back - sum(p.amount for p in untold if p.currency == currency)
+
+
+def _earned(invoice: Invoice) -> int:
+    if invoice.status is InvoiceStatus.VOID:
+        return 0
+    return invoice.total - invoice.credit_granted - invoice.tax - invoice.credited - _returned(invoice)
+
+
+def _credit(world: World, currency: str) -> int:
+    """What accounts have, and what refunds under way keep from them."""
+    had = sum(c.amount for a in world.records(Account) for c in a.credits if c.currency == currency)
+    return had + sum(r.amount for r in world.records(Refund) if r.currency == currency and _holds_credit(r))
 
 
 def _disputed(invoices: list[Invoice], currency: str) -> tuple[int, int, int]:
