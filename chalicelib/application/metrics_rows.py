@@ -19,6 +19,7 @@ from chalicelib.application.books import month_of
 from chalicelib.application.ops import Document, Ops, Write
 from chalicelib.domain.journal import FunnelKind, JournalEntry
 
+_CHUNKS = 8
 _MOST_CHUNKS = 64
 _MOST_TRIALS = 500
 """Documents that one page looks through for what was asked for."""
@@ -107,11 +108,9 @@ def read_movements(
     A search for something rare may answer fewer, or none, with a cursor.
     """
     found: list[MovementRow] = []
-    position = after or month
-    documents = ops.query(rows_key(env), after=max(month, position.rpartition("#")[0]), limit=_MOST_CHUNKS)
-    for document in documents:
-        if not document.sk.startswith(month):
-            return found, None
+    position, seen = after or month, 0
+    for document in _chunks(ops, env, month, max(month, position.rpartition("#")[0])):
+        seen += 1
         for index, row in enumerate(read_rows(document)):
             here = f"{document.sk}~{index:04d}"
             if here <= position:
@@ -121,7 +120,7 @@ def read_movements(
             position = here
             if wanted(row):
                 found.append(row)
-    return found, position if len(documents) == _MOST_CHUNKS else None
+    return found, position if seen == _MOST_CHUNKS else None
 
 
 def read_trials(
@@ -170,3 +169,16 @@ def rows_key(env: str) -> str:
 
 def trials_key(env: str) -> str:
     return f"metrics_trials#{env}"
+
+
+def _chunks(ops: Ops, env: str, month: str, after: str) -> Iterator[Document]:
+    """Documents of the month beyond a sort key, as many as one page looks through."""
+    for _ in range(_MOST_CHUNKS // _CHUNKS):
+        documents = ops.query(rows_key(env), after=after, limit=_CHUNKS)
+        for document in documents:
+            if not document.sk.startswith(month):
+                return
+            yield document
+        if len(documents) < _CHUNKS:
+            return
+        after = documents[-1].sk

@@ -11,13 +11,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.adapters.memory.ops import MemoryOps
-from chalicelib.application import books, feed
+from chalicelib.application import books, feed, metrics_report, metrics_rows
 from chalicelib.application.ops import Write
 from chalicelib.domain import ids, journal
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.journal import (
     CLOCK,
     Fact,
+    FunnelKind,
+    FunnelStep,
     JournalEntry,
     LedgerAccount,
     Movement,
@@ -48,6 +50,10 @@ def entry(number: int, *, facts: int = 1, day: int = 0) -> JournalEntry:
         Posting(LedgerAccount.REVENUE, -number, "USD"),
     )
     movements = (Movement(MovementKind.NEW, "sub_1", number, "EUR", "why"),) if number % 3 == 0 else ()
+    over = START + timedelta(days=day - 40)
+    ended = FunnelStep(
+        FunnelKind.TRIAL_ENDED, f"sub_{number}", "EUR", outcome="paid", count=1, trial_ended_at=over
+    )
     return journal.entry(
         customer,
         at=START + timedelta(days=day),
@@ -56,6 +62,7 @@ def entry(number: int, *, facts: int = 1, day: int = 0) -> JournalEntry:
         facts=tuple(Fact(f"thing.{n}", f"subject-{number}", {"number": number}) for n in range(facts)),
         postings=postings,
         movements=movements,
+        funnel=(ended,) if number % 5 == 0 else (),
     )
 
 
@@ -74,6 +81,25 @@ def assert_exactly_once(ops, entries):
         feed.event_id(each.id, n) for each in entries for n in range(len(each.facts))
     )
     assert books.read_books(ops, ENV) == sums_of(entries)
+    months = metrics_report.read_months(ops, ENV, until="9999-12")
+    assert months == [
+        metrics_report.MetricsMonth(name).folded(parts)
+        for name, parts in metrics_report.by_month(entries).items()
+    ]
+    rows = [row for month in months for row in listed_in(ops, month.name)]
+    assert sorted(row.entry_id for row in rows) == sorted(each.id for each in entries if each.movements)
+    trials = [row for month in months for row in trials_in(ops, month.name)]
+    assert sorted(row.subscription_id for row in trials) == sorted(
+        step.subscription_id for each in entries for step in each.funnel
+    )
+
+
+def listed_in(ops, month):
+    return metrics_rows.read_movements(ops, ENV, month, wanted=lambda row: True, limit=1000)[0]
+
+
+def trials_in(ops, month):
+    return metrics_rows.read_trials(ops, ENV, month, wanted=lambda row: True, limit=1000)[0]
 
 
 def sums_of(entries):
@@ -106,6 +132,24 @@ def test_a_batch_delivered_again_in_other_cuts_changes_nothing(ops):
     assert feed.append(ops, ENV, [*entries[55:], *more]) == 2
     assert everything(ops)[: len(before)] == before
     assert_exactly_once(ops, [*entries, entry(100), entry(101)])
+
+
+def test_entries_of_many_months_stay_within_a_transaction(ops, monkeypatch):
+    """At most a hundred writes, whatever they add to; those of one month still share theirs."""
+    transact, sizes = ops.transact, []
+
+    def counted(writes):
+        sizes.append(len(writes))
+        return transact(writes)
+
+    monkeypatch.setattr(ops, "transact", counted)
+    apart = [entry(15 * n, day=31 * n) for n in range(24)]
+    feed.append(ops, ENV, apart)
+    assert (len(sizes), max(sizes) <= 100) == (2, True)
+    together = [entry(3 + 15 * n, day=1) for n in range(1, 49)]
+    feed.append(ops, ENV, together)
+    assert sizes[2:] == [48 + 5]
+    assert_exactly_once(ops, [*apart, *together])
 
 
 def test_pages_by_cursor_meet_everything_once(ops):
