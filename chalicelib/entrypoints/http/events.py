@@ -77,6 +77,8 @@ class MovementView(View):
     subscription: str
     amount: int = Field(description="Minor units per month, signed.")
     currency: str
+    motion: str
+    reason: str
 
 
 class TimelineEntryView(View):
@@ -169,6 +171,8 @@ def _entry(entry: JournalEntry) -> TimelineEntryView:
                 subscription=movement.subscription_id,
                 amount=movement.amount,
                 currency=movement.currency,
+                motion=movement.motion,
+                reason=movement.reason,
             )
             for movement in entry.movements
         ],
