@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from infra.local.command import main
 from infra.local.preflight import MARKER
@@ -157,6 +158,27 @@ def test_a_day_with_it(start: Callable[..., Run], tmp_path: Path, capsys: Captur
     assert again.finish(signal.SIGTERM)[0] == 0
 
 
+def printed_invoice(url: str, key: str) -> bytes:
+    """A subscription's first invoice, from where the API says that it lies: no key goes there."""
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def post(path: str, body: dict[str, Any]) -> Any:
+        answer = requests.post(url + path, json=body, headers=headers, timeout=20)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    customer = post("/v1/customers", {"email": "ada@example.com"})["id"]
+    order = {"customer": customer, "plan": "starter", "trial_days": 0, "payment_method": "pm_card_visa"}
+    invoice = post("/v1/subscriptions", order)["latest_invoice"]
+    answer = requests.get(
+        f"{url}/v1/invoices/{invoice}/pdf", headers=headers, timeout=20, allow_redirects=False
+    )
+    assert answer.status_code == 302, answer.text
+    document = requests.get(answer.headers["Location"], timeout=20)
+    assert document.headers["Content-Type"] == "application/pdf"
+    return document.content
+
+
 def test_the_real_thing(start: Callable[..., Run], tmp_path: Path) -> None:
     """The project's own application, stand-in and bootstrap, and the shell file that the curl lines need."""
     run = start(parts=())
@@ -167,6 +189,7 @@ def test_the_real_thing(start: Callable[..., Run], tmp_path: Path) -> None:
     assert run.get("/openapi.json")["openapi"].startswith("3.1")
     assert run.get("/v1/plans?currency=EUR", key=variables["PK"])["currency"] == "EUR"
     assert run.get("/v1/customers", key=variables["SK"])["data"] == []
+    assert printed_invoice(run.url, variables["SK"]).startswith(b"%PDF-")
     family = run.family()
     assert len(family) == 3
     assert run.finish(signal.SIGINT)[0] == 0

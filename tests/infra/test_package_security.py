@@ -100,12 +100,11 @@ def test_the_api_logs_no_bodies(package: Packaged) -> None:
 
 def test_nothing_is_open_to_other_accounts(package: Packaged) -> None:
     kinds = {body["Type"] for body in package.template["Resources"].values()}
-    assert not kinds & {
-        "AWS::SQS::QueuePolicy",
-        "AWS::SNS::TopicPolicy",
-        "AWS::Lambda::Url",
-        "AWS::S3::Bucket",
-    }
+    assert not kinds & {"AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Lambda::Url"}
+    for bucket in package.of_type("AWS::S3::Bucket").values():
+        assert list(bucket["PublicAccessBlockConfiguration"].values()) == [True] * 4
+    for policy in package.of_type("AWS::S3::BucketPolicy").values():
+        assert {each["Effect"] for each in policy["PolicyDocument"]["Statement"]} == {"Deny"}
     for permission in package.of_type("AWS::Lambda::Permission").values():
         assert permission["Principal"].endswith(".amazonaws.com")
         assert permission.get("SourceArn")
