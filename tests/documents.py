@@ -13,7 +13,8 @@ from chalicelib.domain.explanation import amount_of
 from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, Line
 from chalicelib.domain.payment import Allocation, Payment
 from chalicelib.domain.pricing import RatedStep
-from chalicelib.domain.tax import TaxRule, TaxTerms
+from chalicelib.domain.tax import TaxTerms
+from chalicelib.domain.tax_rates import TaxRule
 from tests import samples
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -56,9 +57,7 @@ def opened(
     *lines: Line, tax: TaxTerms = NO_TAX, redemptions: Any = (), credits: Any = (), **changes: Any
 ) -> Invoice:
     """An open invoice in dollars over these lines."""
-    occasion = Occasion(
-        now=NOW, customer=samples.customer(), seller=SELLER, minimum=0, tax=tax
-    )
+    occasion = Occasion(now=NOW, customer=samples.customer(), seller=SELLER, minimum=0, tax=tax)
     drawn = open_invoice(
         samples.subscription(redemptions=redemptions),
         samples.account(credits=credits),

@@ -39,11 +39,11 @@ class Writer:
     def money(self, amount: int | str) -> str:
         return format_amount(str(amount), self.currency, self.language)
 
-    def days(self, period: Period) -> str:
+    def days(self, period: Period, *, with_year: bool = False) -> str:
         """First and last day; the instant at which a period ends is not in it."""
         zone = ZoneInfo(self.zone)
         first, last = (at.astimezone(zone).date() for at in (period.start, period.end - _MOMENT))
-        return format_days(first, max(first, last), self.language)
+        return format_days(first, max(first, last), self.language, with_year=with_year)
 
     def _sum(self, line: Line) -> str:
         share = self._share(line)

@@ -70,11 +70,11 @@ def format_country(code: str, language: str = DEFAULT_LANGUAGE) -> str:
     return str(_locale(language).territories.get(code, code))
 
 
-def format_days(first: date, last: date, language: str = DEFAULT_LANGUAGE) -> str:
+def format_days(first: date, last: date, language: str = DEFAULT_LANGUAGE, *, with_year: bool = False) -> str:
     """From one day to another, both in it: "Aug 21 – 31", with the years where there are two."""
     from babel.dates import format_interval
 
-    skeleton = "MMMd" if first.year == last.year else "yMMMd"
+    skeleton = "MMMd" if first.year == last.year and not with_year else "yMMMd"
     return str(format_interval(first, last, skeleton, locale=_locale(language)))
 
 

@@ -88,7 +88,7 @@ class _Printer:
         if document.due_at is not None and document.standing is not Standing.DRAFT:
             yield words.due, self._day(document.due_at)
         if document.period is not None:
-            yield words.period, self._writer.days(document.period)
+            yield words.period, self._writer.days(document.period, with_year=True)
         if not document.buyer.name:
             yield words.customer, document.reference
 

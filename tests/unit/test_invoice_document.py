@@ -13,7 +13,8 @@ from chalicelib.domain.discount import Coupon, Redemption
 from chalicelib.domain.invoice import InvoiceStatus
 from chalicelib.domain.invoice_document import DocumentKind, Standing, Sum, SumKind, document_of
 from chalicelib.domain.proration import Parts
-from chalicelib.domain.tax import TaxRule, TaxTerms
+from chalicelib.domain.tax import TaxTerms
+from chalicelib.domain.tax_rates import TaxRule
 from chalicelib.entrypoints.print_words import Words, words_of
 from chalicelib.entrypoints.printing import sheet_of
 from tests.documents import NOW, VAT, line, opened, paid
