@@ -15,6 +15,7 @@ from chalicelib.domain.journal import Fact, JournalEntry
 _BY_REASON = {"payment_failed": "canceled_unpaid", "trial_lapsed": "trial_lapsed"}
 _ENDS_OF_DUNNING = {"subscription.unpaid": "unpaid", "subscription.fell_back": "fell_back"}
 _SIMPLE = {
+    "credit_note.issued": "credit_note",
     "payment.recorded": "payment_received",
     "payment.refunded": "refund",
     "refund.failed": "refund_failed",
@@ -68,7 +69,9 @@ def _chosen(facts: Mapping[str, Fact]) -> tuple[str, Mapping[str, Any]] | None:
     canceled = facts.get("subscription.canceled")
     if canceled is not None:
         reason = str(canceled.data["reason"])
-        return _BY_REASON.get(reason, "canceled"), {"subscription": canceled.subject, **canceled.data}
+        nothing = {"unused_credited": 0, "unused_refunded": 0}
+        data = {"subscription": canceled.subject, **nothing, **canceled.data}
+        return _BY_REASON.get(reason, "canceled"), data
     for type_, letter in _ENDS_OF_DUNNING.items():
         if type_ in facts and "mail" in facts[type_].data:
             return letter, facts[type_].data

@@ -4,6 +4,7 @@ period, part of the decision that ends it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 from chalicelib.application.context import Context
@@ -50,7 +51,22 @@ def credited(
             crediting.require_creditable(invoice)
             id_ = note_id(invoice.id, f"cancel:{subscription.id}:{subscription.version}")
             issue_on(ctx, desk, invoice, lines, wanted, id_=id_, reason=reason)
-    return desk.onto(decision) if desk.made else decision
+    return _told(desk.onto(decision)) if desk.made else decision
+
+
+def _told(decision: Decision) -> Decision:
+    """With what is given back on the fact that the subscription is cancelled."""
+    notes = notes_of(decision)
+    sums = {
+        "unused_applied": sum(note.applied for note in notes),
+        "unused_credited": sum(note.credited for note in notes),
+        "unused_refunded": sum(note.refunded for note in notes),
+    }
+    facts = (
+        replace(fact, data={**fact.data, **sums}) if fact.type == "subscription.canceled" else fact
+        for fact in decision.facts
+    )
+    return replace(decision, facts=tuple(facts))
 
 
 def notes_of(decision: Decision) -> tuple[CreditNote, ...]:

@@ -41,6 +41,14 @@ def fact(type_: str, **data) -> Fact:
             "reason": "late_payment",
             "invoice": INVOICE["invoice"],
         },
+        "credit_note.issued": INVOICE
+        | {
+            "credit_note_number": "ABC-CN-0001",
+            "amount": 2900,
+            "applied": 900,
+            "credited": 1000,
+            "refunded": 1000,
+        },
         "payment.recorded": {"amount": 2900, "currency": "USD", "reference": "bank 7", "credited": 100},
     }.get(type_, PLAN)
     return Fact(type_, SUBSCRIPTION, {**known, **data})
@@ -154,6 +162,21 @@ TABLE: list[tuple[tuple[Fact, ...], str | None]] = [
         None,
     ),
     ((fact("payment.refunded"),), "refund"),
+    ((fact("credit_note.issued", reason=""), fact("invoice.paid")), "credit_note"),
+    ((fact("payment.refunded"), fact("credit_note.issued", reason="outage")), "credit_note"),
+    (
+        (
+            fact("credit_note.issued"),
+            fact(
+                "subscription.canceled",
+                reason="moving",
+                currency="USD",
+                unused_credited=100,
+                unused_refunded=200,
+            ),
+        ),
+        "canceled",
+    ),
     ((fact("refund.failed", amount=2900, currency="USD", was_refunded=True),), "refund_failed"),
     ((fact("refund.failed", amount=2900, currency="USD", was_refunded=False),), None),
     ((fact("payment.recorded"), fact("invoice.paid")), "payment_received"),
