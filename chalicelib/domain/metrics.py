@@ -86,7 +86,7 @@ def _reason(subscription: Subscription, kind: MovementKind, reason: str) -> str:
             asked = subscription.cancellation.reason if subscription.cancellation else ""
             return asked if _CODE.fullmatch(asked) else OTHER if asked else UNSTATED
         case MovementKind.CHURN if subscription.status is Status.ACTIVE:
-            return reason or "downgraded"
+            return reason or ("discounted" if subscription.redemptions else "downgraded")
         case MovementKind.CHURN:
             return str(subscription.status)
     return ""

@@ -452,6 +452,22 @@ def test_met_04_trials_stand_apart_from_the_mrr():
         assert [month["trials"]["mrr"] for month in months] == wanted["trial_mrr"]
 
 
+def test_met_05_a_discount_forever_lowers_the_mrr():
+    case, wanted = given("MET-05"), expected("MET-05")
+    with case_on() as billing:
+        publish(billing, plan(price(amount=case["amount"])))
+        discount = {"percent": str(case["discount"]["pct"]), "duration": case["discount"]["duration"]}
+        coupon = billing.ok("POST", "/v1/coupons", {"id": "HALF", **discount})
+        sub = billing.subscribe(billing.customer("pm_card_visa"), "pro", coupon=coupon["id"])
+        assert sub["mrr"] == wanted["mrr"]
+        (month,) = mrr_months(billing, **{"from": "2027-03"})
+        assert (month["movements"]["new"], month["closing"]) == (wanted["mrr"], wanted["mrr"])
+        billing.ok("DELETE", f"/v1/subscriptions/{sub['id']}/coupons/HALF")
+        (month,) = mrr_months(billing, **{"from": "2027-03"})
+        assert month["movements"]["expansion"] == case["amount"] - wanted["mrr"]
+        assert month["closing"] == case["amount"]
+
+
 def test_met_10_a_month_is_closed():
     case, wanted = given("MET-10"), expected("MET-10")
     seat = 1000

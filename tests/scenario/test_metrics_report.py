@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.application import changes, metrics_repair, subscriptions, trial_changes
+from chalicelib.application import changes, coupons, metrics_repair, subscriptions, trial_changes
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.metrics_figures import Figures, figures
 from chalicelib.application.metrics_report import metrics_key, read_months, recount
 from chalicelib.application.metrics_rows import MovementRow, read_movements, read_trials, rows_key, trials_key
 from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.counted import TrialOutcome
+from chalicelib.domain.discount import Coupon, Duration
 from chalicelib.domain.journal import MovementKind
 from chalicelib.domain.subscription import Status, Subscription
 from tests.infra.job_world import Jobs
@@ -218,6 +219,23 @@ def test_down_to_free_and_back_is_no_new_customer(year: Year) -> None:
     assert moves(shown["2026-02"]) == {"reactivation": 3000}
     assert [row.reason for row in year.rows("2026-01", kind="churn")] == ["downgraded"]
     assert shown["2026-02"].free_to_paid == 10_000
+
+
+def test_a_repeating_discount_lowers_it_until_it_is_used_up(year: Year) -> None:
+    terms = {"percent": "25", "duration": Duration.REPEATING, "periods": 2}
+    coupons.create_coupon(year.world.ctx(), Coupon(id="QUARTER", **terms))
+    coupons.create_coupon(year.world.ctx(), Coupon(id="ONCE", percent="50"))
+    year.buys("small", coupon="QUARTER")
+    year.buys("small", coupon="ONCE")
+    year.to("04-15")
+    shown = year.shown()
+    assert [moves(shown[f"2026-{month:02d}"]) for month in range(1, 5)] == [
+        {"new": 1750},
+        {},
+        {"expansion": 250},
+        {},
+    ]
+    assert [row.cause.split(":")[0] for row in year.rows("2026-03")] == ["coupon"]
 
 
 def test_a_plain_renewal_writes_nothing_here(year: Year) -> None:

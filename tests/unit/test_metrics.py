@@ -12,6 +12,7 @@ from chalicelib.domain import funnel
 from chalicelib.domain.calendar import Interval, IntervalUnit
 from chalicelib.domain.catalog import Price, TrialEnd
 from chalicelib.domain.counted import Counted, TrialOutcome
+from chalicelib.domain.discount import Coupon, Duration, Redemption
 from chalicelib.domain.journal import FunnelKind, MovementKind
 from chalicelib.domain.metrics import moved, recurring
 from chalicelib.domain.pricing import PricingModel, Rate
@@ -120,6 +121,8 @@ class TestReasons:
             moved(replace(paying, status=Status.UNPAID), "why", reason="fell_back")[1][0].reason == "unpaid"
         )
         assert moved(replace(paying, status=Status.PAUSED), "why")[1][0].reason == "paused"
+        whole = Redemption(coupon=Coupon(id="ALL", percent="100", duration=Duration.FOREVER), at=START)
+        assert moved(replace(paying, redemptions=(whole,)), "why")[1][0].reason == "discounted"
 
     def test_where_new_revenue_comes_from(self) -> None:
         def source(counted: Counted, **changes: Any) -> str:

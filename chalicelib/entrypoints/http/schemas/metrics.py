@@ -54,7 +54,7 @@ class ReasonView(View):
     reason: str = Field(
         examples=["payment_failed"],
         description="A cancellation's reason where it is a code (`a-z0-9_`), else `other` or `unstated`;"
-        " `payment_failed`, `fell_back` to the free plan, `downgraded` to nothing, or the status.",
+        " `payment_failed`, `fell_back` to the free plan, `downgraded` or `discounted` to nothing, or the status.",
     )
     amount: int
     subscriptions: int
