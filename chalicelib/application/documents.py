@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from chalicelib.application.context import Context
+from chalicelib.application.credit_notes import get_credit_note
 from chalicelib.application.explanations import explained_to
 from chalicelib.application.records import customer_key
 from chalicelib.application.upcoming import upcoming_invoice
+from chalicelib.domain.credit_note_document import document_of_note
 from chalicelib.domain.customer import Customer
-from chalicelib.domain.invoice_document import Document, document_of
+from chalicelib.domain.document import Document
+from chalicelib.domain.invoice_document import document_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,11 +114,14 @@ def invoice_address(ctx: Context, printing: Printing, invoice_id: str) -> str:
     and at once: whoever makes it, it is the same. NotFoundError.
     """
     invoice, customer = explained_to(ctx, invoice_id)
-    sheet = printing.word(document_of(invoice), customer.language)
-    name = f"{ctx.env}/{invoice.customer_id}/{invoice.id}/{_digest(sheet, printing.press.edition)}.pdf"
-    if not printing.shelf.has(name):
-        printing.shelf.put(name, printing.press.draw(sheet), file_name=sheet.file_name)
-    return printing.shelf.address(name)
+    return _address(ctx, printing, document_of(invoice), customer.language)
+
+
+def note_address(ctx: Context, printing: Printing, note_id: str) -> str:
+    """The same for a credit note."""
+    note = get_credit_note(ctx, note_id)
+    invoice, customer = explained_to(ctx, note.invoice_id)
+    return _address(ctx, printing, document_of_note(note, invoice), customer.language)
 
 
 def upcoming_document(ctx: Context, printing: Printing, subscription_id: str) -> bytes:
@@ -126,6 +132,14 @@ def upcoming_document(ctx: Context, printing: Printing, subscription_id: str) ->
     customer = ctx.store.get(customer_key(ctx.env, draft.customer_id))
     language = customer.language if isinstance(customer, Customer) else "en"
     return printing.press.draw(printing.word(document_of(draft), language))
+
+
+def _address(ctx: Context, printing: Printing, document: Document, language: str) -> str:
+    sheet = printing.word(document, language)
+    name = f"{ctx.env}/{document.reference}/{document.id}/{_digest(sheet, printing.press.edition)}.pdf"
+    if not printing.shelf.has(name):
+        printing.shelf.put(name, printing.press.draw(sheet), file_name=sheet.file_name)
+    return printing.shelf.address(name)
 
 
 def _digest(sheet: Sheet, edition: str) -> str:

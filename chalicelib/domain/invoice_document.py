@@ -1,114 +1,14 @@
-"""What an invoice says on paper: its entries, and how they come to what is due. Numbers and facts only.
-
-How they are written in a language is decided where they are printed. A credit note is the same shape with another
-`kind`, so it is printed by the same code.
-"""
+"""What an invoice says on paper: coupons as they stacked, tax per rate, what is due and what was paid of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from chalicelib.domain.calendar import Period
-from chalicelib.domain.catalog import Party
+from chalicelib.domain.document import Document, DocumentKind, Entry, Standing, Sum, SumKind
 from chalicelib.domain.explanation import CouponUse, TaxSum, explain
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
 from chalicelib.domain.payment import Payment
-
-
-class DocumentKind(StrEnum):
-    INVOICE = "invoice"
-    CREDIT_NOTE = "credit_note"
-
-
-class Standing(StrEnum):
-    """DRAFT and VOID are said on every page; the others decide the sentence about what is to be paid."""
-
-    DRAFT = "draft"
-    OPEN = "open"
-    PAID = "paid"
-    VOID = "void"
-    SETTLED = "settled"
-    """Nothing is to be paid, and nothing was."""
-
-
-class SumKind(StrEnum):
-    SUBTOTAL = "subtotal"
-    DISCOUNT = "discount"
-    TAX = "tax"
-    CREDIT_GRANTED = "credit_granted"
-    TOTAL = "total"
-    TAX_INCLUDED = "tax_included"
-    """Says how much of the total is tax; it counts nothing."""
-    CREDIT_APPLIED = "credit_applied"
-    CARRIED_IN = "carried_in"
-    CARRIED_OUT = "carried_out"
-    DUE = "due"
-    PAYMENT = "payment"
-    REFUND = "refund"
-    """Says what of a payment has gone back; it counts nothing."""
-    GIVEN_UP = "given_up"
-    REMAINING = "remaining"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sum:
-    """One row below the entries. `amount` is signed as it counts, in minor units.
-
-    Of a discount: `name` is the coupon, `order` its place, `percent` its terms. Of a tax: `percent` and `base`. Of a
-    payment: when it was, its `name` (a card's brand, or how it was recorded) and `last4`.
-    """
-
-    kind: SumKind
-    amount: int
-    name: str = ""
-    order: int = 0
-    percent: str | None = None
-    base: int = 0
-    at: datetime | None = None
-    last4: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One line. `quantity` is None where it counts money or nothing at all; `tax_rate` None where no line is taxed.
-
-    `line` is what its sentence is made from; without one `text` is the sentence.
-    """
-
-    title: str
-    amount: int
-    quantity: int | None = None
-    tax_rate: str | None = None
-    line: Line | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
-    """An invoice (or another `kind`) to be printed. `amount` is what its headline speaks of, `at` the day of that:
-    when it is due, was paid, or will be billed. `reference` is the customer's id; `tax_notes` say why none is due.
-    """
-
-    kind: DocumentKind
-    standing: Standing
-    id: str
-    number: str
-    reference: str
-    currency: str
-    zone: str
-    issued_at: datetime
-    amount: int
-    at: datetime
-    seller: Party
-    buyer: Party
-    entries: tuple[Entry, ...]
-    sums: tuple[Sum, ...]
-    due_at: datetime | None = None
-    period: Period | None = None
-    tax_notes: tuple[str, ...] = ()
 
 
 def document_of(invoice: Invoice) -> Document:
@@ -215,6 +115,8 @@ def _settled(invoice: Invoice, standing: Standing) -> Iterator[Sum]:
         yield _paid(invoice, payment)
         if payment.refunded:
             yield Sum(kind=SumKind.REFUND, amount=payment.refunded)
+    if invoice.returned:
+        yield Sum(kind=SumKind.RETURNED, amount=invoice.returned)
     if invoice.credited:
         yield Sum(kind=SumKind.GIVEN_UP, amount=-invoice.credited)
     if (invoice.payments or invoice.credited) and standing is not Standing.VOID:

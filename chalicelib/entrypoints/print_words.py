@@ -15,6 +15,7 @@ class Words:
     draft: str
     void: str
     number: str
+    about: str
     issued: str
     due: str
     period: str
@@ -26,6 +27,7 @@ class Words:
     headline_paid: str
     headline_void: str
     headline_settled: str
+    headline_credited: str
     description: str
     quantity: str
     tax_rate: str
@@ -43,8 +45,13 @@ class Words:
     paid: str
     ending: str
     refunded: str
+    returned: str
     given_up: str
     remaining: str
+    credited_total: str
+    applied: str
+    to_account: str
+    to_payer: str
     carried: str
     brought: str
     page: str
@@ -59,6 +66,7 @@ _EN: Final = Words(
     draft="Draft",
     void="Void",
     number="Number",
+    about="Of invoice",
     issued="Date of issue",
     due="Due date",
     period="Period",
@@ -70,6 +78,7 @@ _EN: Final = Words(
     headline_paid="{amount} paid on {date}",
     headline_void="This document is void",
     headline_settled="Nothing to pay",
+    headline_credited="{amount} credited on {date}",
     description="Description",
     quantity="Quantity",
     tax_rate="Tax",
@@ -87,8 +96,13 @@ _EN: Final = Words(
     paid="Paid on {date}, {method}",
     ending="{method} ending in {last4}",
     refunded="Refunded of it",
+    returned="Given back by credit notes",
     given_up="Credited",
     remaining="Left to pay",
+    credited_total="Total credited",
+    applied="Taken off the invoice",
+    to_account="Added to your account credit",
+    to_payer="Refunded",
     carried="Carried forward",
     brought="Brought forward",
     page="Page {page} of {pages}",
@@ -111,6 +125,7 @@ _DE: Final = Words(
     draft="Entwurf",
     void="Storniert",
     number="Nummer",
+    about="Zur Rechnung",
     issued="Rechnungsdatum",
     due="Fällig am",
     period="Zeitraum",
@@ -122,6 +137,7 @@ _DE: Final = Words(
     headline_paid="{amount} bezahlt am {date}",
     headline_void="Dieses Dokument ist storniert",
     headline_settled="Nichts zu zahlen",
+    headline_credited="{amount} gutgeschrieben am {date}",
     description="Beschreibung",
     quantity="Menge",
     tax_rate="Steuer",
@@ -139,8 +155,13 @@ _DE: Final = Words(
     paid="Bezahlt am {date}, {method}",
     ending="{method} mit Endziffern {last4}",
     refunded="Davon erstattet",
+    returned="Durch Gutschriften zurückgegeben",
     given_up="Gutgeschrieben",
     remaining="Noch zu zahlen",
+    credited_total="Gutschriftbetrag",
+    applied="Mit der Rechnung verrechnet",
+    to_account="Ihrem Guthaben hinzugefügt",
+    to_payer="Erstattet",
     carried="Übertrag auf die nächste Seite",
     brought="Übertrag",
     page="Seite {page} von {pages}",
@@ -163,6 +184,7 @@ _FR: Final = Words(
     draft="Brouillon",
     void="Annulée",
     number="Numéro",
+    about="Sur la facture",
     issued="Date d’émission",
     due="Échéance",
     period="Période",
@@ -174,6 +196,7 @@ _FR: Final = Words(
     headline_paid="{amount} payés le {date}",
     headline_void="Ce document est annulé",
     headline_settled="Rien à payer",
+    headline_credited="{amount} crédités le {date}",
     description="Description",
     quantity="Quantité",
     tax_rate="Taxe",
@@ -191,8 +214,13 @@ _FR: Final = Words(
     paid="Payé le {date}, {method}",
     ending="{method} se terminant par {last4}",
     refunded="Dont remboursé",
+    returned="Rendu par des avoirs",
     given_up="Crédité",
     remaining="Reste à payer",
+    credited_total="Total crédité",
+    applied="Déduit de la facture",
+    to_account="Ajouté à votre avoir",
+    to_payer="Remboursé",
     carried="À reporter",
     brought="Report",
     page="Page {page} sur {pages}",

@@ -10,7 +10,7 @@ from typing import Final
 from chalicelib.application.documents import Row, Sheet, Total
 from chalicelib.domain.calendar import local_day
 from chalicelib.domain.catalog import Party
-from chalicelib.domain.invoice_document import Document, DocumentKind, Entry, Standing, Sum, SumKind
+from chalicelib.domain.document import Document, DocumentKind, Entry, Standing, Sum, SumKind
 from chalicelib.entrypoints.explaining import Writer
 from chalicelib.entrypoints.formatting import (
     DEFAULT_LANGUAGE,
@@ -26,8 +26,8 @@ _OTHER_SCRIPTS: Final = frozenset(
     "am ar as bn ckb dz fa gu he hi hy ka km kn ks lo ml mr my ne or pa ps sd si ta te th ti ug ur yi".split()
 )
 """Their dates and amounts are written with letters that the document's font does not have: English instead."""
-_STRONG: Final = {SumKind.DUE, SumKind.REMAINING}
-_ASIDE: Final = {SumKind.TAX_INCLUDED, SumKind.REFUND}
+_STRONG: Final = {SumKind.DUE, SumKind.REMAINING, SumKind.CREDITED_TOTAL}
+_ASIDE: Final = {SumKind.TAX_INCLUDED, SumKind.REFUND, SumKind.RETURNED}
 
 
 def sheet_of(document: Document, language: str) -> Sheet:
@@ -84,6 +84,8 @@ class _Printer:
         document, words = self._document, self._words
         if document.number:
             yield words.number, document.number
+        if document.about:
+            yield words.about, document.about
         yield words.issued, self._day(document.issued_at)
         if document.due_at is not None and document.standing is not Standing.DRAFT:
             yield words.due, self._day(document.due_at)
@@ -100,6 +102,7 @@ class _Printer:
             Standing.PAID: words.headline_paid,
             Standing.VOID: words.headline_void,
             Standing.SETTLED: words.headline_settled,
+            Standing.CREDITED: words.headline_credited,
         }[self._document.standing]
         return text.format(
             amount=self._writer.money(self._document.amount), date=self._day(self._document.at)
@@ -132,7 +135,7 @@ class _Printer:
     def _detail(self, entry: Entry) -> str:
         """The entry's sentence without what its title says already."""
         if entry.line is None:
-            return entry.text
+            return self._writer.days(entry.period, with_year=True) if entry.period else ""
         return self._writer.sentence(entry.line).removeprefix(entry.title).lstrip(",: ")
 
     def _total(self, part: Sum) -> Total:
@@ -162,8 +165,13 @@ class _Printer:
             SumKind.CARRIED_OUT: words.carried_out,
             SumKind.DUE: words.amount_due,
             SumKind.REFUND: words.refunded,
+            SumKind.RETURNED: words.returned,
             SumKind.GIVEN_UP: words.given_up,
             SumKind.REMAINING: words.remaining,
+            SumKind.CREDITED_TOTAL: words.credited_total,
+            SumKind.APPLIED: words.applied,
+            SumKind.TO_ACCOUNT: words.to_account,
+            SumKind.TO_PAYER: words.to_payer,
         }[part.kind]
 
     def _discount(self, part: Sum) -> str:

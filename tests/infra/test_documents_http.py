@@ -78,6 +78,21 @@ def test_what_changed_since_is_another_document(billing, shelf, invoice):
     assert len(set(shelf.made)) == len(shelf.made) == 3
 
 
+def test_a_credit_note_is_printed_like_an_invoice(billing, shelf, invoice):
+    note = billing.ok("POST", f"/v1/invoices/{invoice['id']}/credit_notes", {"amount": 500, "refund": 200})
+    answer = billing("GET", f"/v1/credit_notes/{note['id']}/pdf")
+    assert answer.status == 302
+    text = read(shelf.documents[name_of(answer)])
+    for said in (
+        "Gutschrift", note["number"], f"Zur Rechnung\n{invoice['number']}", "5,00 $ gutgeschrieben am",
+        "Gutschriftbetrag\n5,00 $", "Ihrem Guthaben hinzugefügt\n3,00 $", "Erstattet\n2,00 $",
+    ):  # fmt: skip
+        assert said in text
+    assert "Durch Gutschriften zurückgegeben\n5,00 $" in fetch(billing, shelf, invoice)
+    assert billing("GET", "/v1/credit_notes/crn_x/pdf").status == 404
+    assert billing("GET", f"/v1/credit_notes/{note['id']}/pdf", key="").status == 401
+
+
 def test_another_look_is_another_document(billing, shelf, invoice, monkeypatch):
     fetch(billing, shelf, invoice)
     monkeypatch.setattr(type(billing.api.services.press), "edition", "next")

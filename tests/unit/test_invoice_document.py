@@ -10,8 +10,9 @@ from chalicelib.domain.adjustments import credit_line
 from chalicelib.domain.catalog import Party
 from chalicelib.domain.customer import Credit
 from chalicelib.domain.discount import Coupon, Redemption
+from chalicelib.domain.document import DocumentKind, Standing, Sum, SumKind
 from chalicelib.domain.invoice import InvoiceStatus
-from chalicelib.domain.invoice_document import DocumentKind, Standing, Sum, SumKind, document_of
+from chalicelib.domain.invoice_document import document_of
 from chalicelib.domain.proration import Parts
 from chalicelib.domain.tax import TaxTerms
 from chalicelib.domain.tax_rates import TaxRule

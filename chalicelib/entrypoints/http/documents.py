@@ -37,6 +37,20 @@ def get_invoice_pdf(call: Call[None]) -> Reply:
 @endpoint(
     bp,
     "GET",
+    "/v1/credit_notes/{id}/pdf",
+    status=302,
+    scope=Scope.READ,
+    tag="Credit notes",
+    summary="Go to a credit note as PDF: Location is good for five minutes and takes no key",
+    errors=(NotFoundError,),
+)
+def get_credit_note_pdf(call: Call[None]) -> Reply:
+    return moved(documents.note_address(call.ctx, printing_of(call.services), call.path["id"]))
+
+
+@endpoint(
+    bp,
+    "GET",
     "/v1/subscriptions/{id}/upcoming_invoice/pdf",
     media=PDF,
     scope=Scope.READ,
