@@ -7,19 +7,20 @@ settles the payment; declined, or not paid in time, its invoice is void and noth
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from chalicelib.application import card_limits, collection, coupons, decisions, renewals
+from chalicelib.application import card_limits, collection, coupons, decisions
+from chalicelib.application.calling_off import close_attempt
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
+from chalicelib.application.metered_usage import usage_of
 from chalicelib.application.records import account_key, child_key
 from chalicelib.application.subscriptions import (
     get_subscription,
     load_buyer,
     occasion,
     require_method,
-    usage_of,
 )
 from chalicelib.domain import billing, changing, ids
 from chalicelib.domain.card_limit import admitted
@@ -39,15 +40,11 @@ from chalicelib.domain.customer import CollectionMethod, Member
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.invoice import Cause, CauseKind, Invoice, InvoiceStatus, invoice_id
-from chalicelib.domain.journal import Fact
 from chalicelib.domain.metered import given_back
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.redeeming import spent_with
 from chalicelib.domain.schedule import DueKind, next_due
 from chalicelib.domain.subscription import PendingChange, Subscription
-
-_LOOK_AGAIN = timedelta(days=1)
-"""When a payment that could not be called off is asked about again."""
 
 
 def change_subscription(ctx: Context, subscription_id: str, order: ChangeOrder) -> Subscription:
@@ -56,9 +53,11 @@ def change_subscription(ctx: Context, subscription_id: str, order: ChangeOrder) 
     Now, it is prorated and invoiced; what is charged automatically has to be paid first. PaymentDeclinedError: the
     invoice is void and nothing has changed, or (with the address in it) the customer is to confirm the payment.
     PaymentPendingError: the outcome is unknown, and the same request again learns it. Later, it is pending.
+    InvalidStateError while another change waits for its payment.
     Safe to run twice: the change's id derives from the request, and a second run goes on where the first stopped.
     """
     change_id = ids.token("change", subscription_id, ctx.request_key, length=ids.CHILD_LENGTH)
+    _give_up_if_declined(ctx, subscription_id, but=change_id)
     changed = deciding(lambda: _start(ctx, subscription_id, order, change_id))
     return collect_change(ctx, changed, change_id)
 
@@ -112,15 +111,18 @@ def give_up_change(ctx: Context, subscription_id: str) -> None:
     change = subscription.pending
     if change is None or change.invoice_id is None:
         return
-    closed = renewals.close_attempt(ctx, change.invoice_id)
+    asked = collection.load(ctx, change.invoice_id)[0].attempt
+    closed = close_attempt(ctx, change.invoice_id)
 
     def decide() -> None:
         current = get_subscription(ctx, subscription_id)
         if current.pending is None or current.pending.invoice_id != change.invoice_id:
             return
         invoice, _ = collection.load(ctx, str(change.invoice_id))
-        if not closed or (invoice.attempt is not None and invoice.attempt.is_open):
-            later = replace(current, pending=replace(current.pending, at=ctx.now + _LOOK_AGAIN))
+        latest = invoice.attempt
+        is_asked = latest is not None and asked is not None and latest.number == asked.number
+        if latest is not None and latest.is_open and not (closed and is_asked):
+            later = replace(current, pending=replace(current.pending, at=ctx.now + changing.LOOK_AGAIN))
             decisions.commit(
                 ctx, current.customer_id, Decision(cause=f"put_off:{current.id}", subscription=later)
             )
@@ -175,11 +177,30 @@ def _come_about(ctx: Context, subscription_id: str, change_id: str) -> Subscript
     change = subscription.pending
     if change is None or change.change_id != change_id or change.invoice_id is not None:
         return subscription
-    return _stored(ctx, decided(ctx, subscription, change, change.at))
+    cause = f"change:{subscription.id}:{change.change_id}:{subscription.version}"
+    if subscription.cancellation is not None:  # nobody who leaves is charged for more
+        kept, facts = changing.revoked(subscription)
+        return _stored(ctx, Decision(cause=cause, subscription=kept, facts=facts))
+    is_charged = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    disputes = is_charged and collection.account_of(ctx, subscription.customer_id).disputes
+    if subscription.dunning is not None or disputes:
+        later = changing.held_until(subscription, ctx.now)
+        return _stored(ctx, Decision(cause=cause, subscription=later))
+    return _stored(ctx, decided(ctx, subscription, change, change.at, automatic=True))
 
 
-def decided(ctx: Context, subscription: Subscription, change: PendingChange, at: datetime) -> Decision:
-    """The change as of `at`: in force with its invoice, or waiting for that to be paid."""
+def decided(
+    ctx: Context,
+    subscription: Subscription,
+    change: PendingChange,
+    at: datetime,
+    *,
+    automatic: bool = False,
+) -> Decision:
+    """The change as of `at`: in force with its invoice, or waiting for that to be paid.
+
+    ValidationError where there is nothing to charge; `automatic`: nobody asked now, so that is a decline.
+    """
     buyer = load_buyer(ctx, subscription.customer_id)
     catalog = ctx.catalogs.version(ctx.env, change.catalog_version)
     invoices = invoices_of_period(ctx, subscription)
@@ -205,11 +226,12 @@ def decided(ctx: Context, subscription: Subscription, change: PendingChange, at:
         facts=opened.facts,
         postings=opened.postings,
     )
-    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
-    if opened.invoice.status is not InvoiceStatus.OPEN or not automatic:
+    is_charged = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
+    if opened.invoice.status is not InvoiceStatus.OPEN or not is_charged:
         spent = replace(result, subscription=spent_with(result.subscription, opened.redemptions))
         return _in_force(subscription, spent, change, decision)
-    require_method(subscription, buyer.account)
+    if not automatic:
+        require_method(subscription, buyer.account)
     waiting = changing.awaiting_payment(
         subscription, change, opened.invoice, ctx.now, redemptions=opened.redemptions
     )
@@ -237,9 +259,12 @@ def collect_change(ctx: Context, subscription: Subscription, change_id: str) -> 
     return subscription
 
 
-def _give_up_if_declined(ctx: Context, subscription_id: str) -> None:
+def _give_up_if_declined(ctx: Context, subscription_id: str, *, but: str = "") -> None:
+    """Also one of an earlier request that was killed before it came to this; not that of the change `but`."""
     subscription = get_subscription(ctx, subscription_id)
     if subscription.pending is None or subscription.pending.invoice_id is None:
+        return
+    if subscription.pending.change_id == but:
         return
     attempt = collection.load(ctx, subscription.pending.invoice_id)[0].attempt
     if attempt is None or not attempt.is_open:
@@ -251,19 +276,17 @@ def _given_up(ctx: Context, subscription: Subscription, invoice: Invoice) -> Dec
     assert account is not None
     assert subscription.pending is not None
     cause = f"change:{subscription.id}:{subscription.pending.change_id}:refused"
-    data = {"change": subscription.pending.change_id, "invoice": invoice.id}
-    refused = Fact("subscription.change_refused", subscription.id, data)
-    kept = replace(subscription, pending=None)
+    kept, refused = changing.given_up(subscription, subscription.pending)
     if invoice.status is not InvoiceStatus.OPEN:
-        return Decision(cause=cause, subscription=kept, facts=(refused,))
+        return Decision(cause=cause, subscription=kept, facts=refused)
     voided = billing.void(invoice, account, ctx.now)
     return Decision(
         cause=cause,
         account=voided.account,
         invoice=voided.invoice,
         subscription=kept,
-        also=given_back(usage_of(ctx, subscription), invoice),
-        facts=(*voided.facts, refused),
+        also=given_back(usage_of(ctx, subscription, subscription.pending.items), invoice),
+        facts=(*voided.facts, *refused),
         postings=voided.postings,
     )
 

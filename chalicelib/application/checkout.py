@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib.application import collection, coupons, decisions, renewals, subscriptions, trials
+from chalicelib.application.calling_off import close_attempt
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import CheckoutState
@@ -258,7 +259,7 @@ def _put_off(ctx: Context, session: CheckoutSession) -> CheckoutSession:
 
 def _give_up(ctx: Context, session: CheckoutSession) -> CheckoutSession:
     """Expired, with everything it had consumed given back. Only when no money can come from the page."""
-    if session.invoice_id is not None and not renewals.close_attempt(ctx, session.invoice_id):
+    if session.invoice_id is not None and not close_attempt(ctx, session.invoice_id):
         return _put_off(ctx, session)
 
     def decide() -> CheckoutSession:

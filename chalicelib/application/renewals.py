@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chalicelib.application import card_limits, collection, coupons, decisions, final_invoices
+from chalicelib.application.calling_off import close_attempt
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.subscriptions import first_invoice_id, occasion
@@ -18,7 +19,7 @@ from chalicelib.domain.ids import customer_of
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.metrics import moved
-from chalicelib.domain.payment import AttemptStatus, Outcome
+from chalicelib.domain.payment import AttemptStatus
 from chalicelib.domain.schedule import DueKind, next_due
 from chalicelib.domain.subscription import Subscription
 
@@ -223,19 +224,6 @@ def _due_subscription(ctx: Context, subscription_id: str, kind: DueKind) -> Subs
 def _is_due(ctx: Context, subscription: Subscription, kind: DueKind) -> bool:
     due = next_due(subscription)
     return due is not None and due.kind is kind and due.at <= ctx.now
-
-
-def close_attempt(ctx: Context, invoice_id: str) -> bool:
-    """Whether no money can come from the invoice's attempt any more."""
-    invoice, subscription = collection.load(ctx, invoice_id)
-    attempt = invoice.attempt
-    if invoice.status is not InvoiceStatus.OPEN or attempt is None or not attempt.is_open:
-        return True
-    result = ctx.gateway.cancel_charge(collection.charge_request(ctx, invoice, attempt))
-    if result is None:  # no trace of it, and too old to arrive still
-        return True
-    collection.settle(ctx, invoice, subscription, result)
-    return result.outcome is Outcome.DECLINED
 
 
 def _put_off_release(ctx: Context, subscription_id: str, invoice_id: str) -> None:

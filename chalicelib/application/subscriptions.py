@@ -16,10 +16,13 @@ from chalicelib.application import (
     payment_methods,
     trials,
     unused_time,
+    waiting_changes,
 )
+from chalicelib.application.calling_off import call_off_change
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
+from chalicelib.application.metered_usage import usage_of
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.unused_time import Unused
@@ -38,12 +41,10 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.in_arrears import is_billed_in_advance
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
 from chalicelib.domain.journal import Fact
-from chalicelib.domain.metered import meters_of
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.ordering import Order
-from chalicelib.domain.subscription import Item, Status, Subscription
+from chalicelib.domain.subscription import Status, Subscription
 from chalicelib.domain.taxation import terms_of
-from chalicelib.domain.usage import Usage, usage_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +87,10 @@ def cancel_subscription(
 
     Cancelled now while in arrears, its open invoices stay due for the time that was served; what was not served
     is credited on them, in the same transaction. A payment that waits for its customer is cancelled before. What
-    is billed in arrears has its final invoice in that transaction too, and is collected after it.
+    is billed in arrears has its final invoice in that transaction too, and is collected after it. A change that
+    waits for its payment is given up, and money that still comes for it goes back.
     """
+    call_off_change(ctx, get_subscription(ctx, subscription_id))
     if not at_period_end:
         _stop_waiting(ctx, get_subscription(ctx, subscription_id))
 
@@ -101,6 +104,8 @@ def cancel_subscription(
         if not changed.is_running:
             decision = unused_time.credited(ctx, decision, subscription, unused, reason=reason)
             decision = _with_unserved_arrears(ctx, decision, subscription)
+        decision = waiting_changes.dropped(ctx, subscription, decision, closes=not changed.is_running)
+        if not changed.is_running:
             decision = final_invoices.closing(ctx, decision, subscription, occasion, at=ctx.now)
         return decisions.commit(ctx, subscription.customer_id, decision)
 
@@ -223,15 +228,6 @@ def occasion(
         attempts_per_card=policy.attempts_per_card,
         usage=usage_of(ctx, subscription),
     )
-
-
-def usage_of(ctx: Context, subscription: Subscription, also: Sequence[Item] = ()) -> tuple[Usage, ...]:
-    """What it has used on the meters that it is billed for (and that `also` will be); nothing is read where there
-    are none.
-    """
-    meters = meters_of((*subscription.items, *also))
-    keys = [child_key(Usage, ctx.env, usage_id(subscription.id, meter)) for meter in meters]
-    return tuple(usage for usage in (ctx.store.get_many(keys) if keys else ()) if usage is not None)
 
 
 def confirmation_url(ctx: Context, subscription: Subscription) -> str | None:

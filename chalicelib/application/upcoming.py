@@ -11,9 +11,11 @@ from chalicelib.application.context import Context
 from chalicelib.application.dry_run import as_if, dry_run
 from chalicelib.application.subscriptions import get_subscription
 from chalicelib.domain import changing
+from chalicelib.domain.calendar import Period
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
-from chalicelib.domain.subscription import Status, Subscription
+from chalicelib.domain.schedule import REMINDER_DAYS
+from chalicelib.domain.subscription import PendingChange, Status, Subscription
 
 
 def upcoming_invoice(ctx: Context, subscription_id: str) -> Invoice:
@@ -42,6 +44,7 @@ def invoice_after(ctx: Context, records: Sequence[Any]) -> Invoice | None:
 
 
 def _following(ctx: Context, subscription: Subscription) -> Invoice | None:
+    subscription = _with_nothing_before(subscription)
     trial, period, leaving = subscription.trial, subscription.period, subscription.cancellation
     if subscription.status is Status.TRIALING and trial is not None:
         at, use_case = trial.ends_at, renewals.end_trial
@@ -51,8 +54,32 @@ def _following(ctx: Context, subscription: Subscription) -> Invoice | None:
         return None
     if leaving is not None and leaving.at <= at:
         return None
-    records = dry_run(replace(ctx, now=at), lambda then: use_case(then, subscription.id))
+    records = dry_run(
+        replace(as_if(ctx, [subscription]), now=at), lambda then: use_case(then, subscription.id)
+    )
     drawn = next((record for record in records if isinstance(record, Invoice)), None)
     if drawn is None:
         return None
     return replace(drawn, status=InvoiceStatus.DRAFT, attempts=(), number="", collect_at=None)
+
+
+def _with_nothing_before(subscription: Subscription) -> Subscription:
+    """The subscription as it will be at its period's end: letters sent, planned changes come about.
+
+    A change that waits for its payment is left out: nobody knows whether it comes.
+    """
+    trial, run, change = subscription.trial, subscription.dunning, subscription.pending
+    if change is not None and (change.invoice_id is not None or _is_before(change, subscription.period)):
+        if change.invoice_id is None and subscription.cancellation is None:
+            subscription = changing.in_force(subscription, change, change.at)
+        subscription = replace(subscription, pending=None)
+    return replace(
+        subscription,
+        letter=None,
+        trial=replace(trial, reminded=REMINDER_DAYS) if trial is not None else None,
+        dunning=replace(run, next_at=None, grace_ended=True) if run is not None else None,
+    )
+
+
+def _is_before(change: PendingChange, period: Period | None) -> bool:
+    return period is not None and change.at < period.end

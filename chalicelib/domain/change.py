@@ -118,7 +118,9 @@ def takes_effect(
 
 
 def require_changeable(subscription: Subscription, order: ChangeOrder, target: Target) -> None:
-    """InvalidStateError unless the subscription runs, is not leaving or in arrears, and something would change."""
+    """InvalidStateError unless the subscription runs, is not leaving or in arrears, no other change waits for its
+    payment, and something would change.
+    """
     if subscription.status not in (Status.ACTIVE, Status.TRIALING):
         raise InvalidStateError(
             f"a subscription that is {subscription.status} is not changed",
@@ -133,6 +135,13 @@ def require_changeable(subscription: Subscription, order: ChangeOrder, target: T
         )
     if subscription.dunning is not None:
         raise InvalidStateError("a payment is open", fix="pay it first", subscription=subscription.id)
+    if subscription.pending is not None and subscription.pending.invoice_id is not None:
+        raise InvalidStateError(
+            "another change waits for its payment",
+            fix="let it be confirmed, or take it back first",
+            subscription=subscription.id,
+            invoice=subscription.pending.invoice_id,
+        )
     if order.coupon is None and is_same(subscription, target):
         raise InvalidStateError("this is what the subscription has already", subscription=subscription.id)
 

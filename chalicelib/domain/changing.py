@@ -25,6 +25,8 @@ from chalicelib.domain.usage import Usage, ended
 
 PAYABLE_FOR = timedelta(hours=23)
 """How long a change waits for its payment; never beyond the end of the period."""
+LOOK_AGAIN = timedelta(days=1)
+"""When a payment that could not be called off is asked about again, and a change that was held up is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,23 @@ def awaiting_payment(
         until = min(until, subscription.period.end)
     waiting = replace(change, at=until, invoice_id=invoice.id, redemptions=redemptions)
     return replace(subscription, pending=waiting)
+
+
+def given_up(subscription: Subscription, change: PendingChange) -> tuple[Subscription, tuple[Fact, ...]]:
+    """The subscription without the change that waited for its payment."""
+    data = {"change": change.change_id, "invoice": change.invoice_id}
+    refused = Fact("subscription.change_refused", subscription.id, data)
+    return replace(subscription, pending=None), (refused,)
+
+
+def held_until(subscription: Subscription, now: datetime) -> Subscription:
+    """The planned change looked at again the next day; at the end of the period it comes with the renewal."""
+    change = subscription.pending
+    assert change is not None
+    at = now + LOOK_AGAIN
+    if subscription.period is not None:
+        at = min(at, max(subscription.period.end, change.at))
+    return replace(subscription, pending=replace(change, at=at))
 
 
 def is_paid_by(subscription: Subscription, invoice: Invoice) -> bool:

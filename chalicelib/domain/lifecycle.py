@@ -185,6 +185,7 @@ def reactivated(subscription: Subscription, now: datetime) -> Subscription:
         anchor=start,
         cycle=0,
         period=None,
+        changes=(),
         trial=None,
         cancellation=None,
         ended_at=None,

@@ -92,7 +92,10 @@ def _ahead(subscription: Subscription, start: datetime) -> tuple[Subscription, t
     change = subscription.pending
     facts: tuple[Fact, ...] = ()
     if change is not None and pausing.is_pause(change):
-        return pausing.paused(subscription, change)
+        if subscription.status is Status.ACTIVE:
+            return pausing.paused(subscription, change)
+        subscription, facts = changing.revoked(subscription)  # in arrears it goes on until that is paid
+        change = None
     if change is not None and change.invoice_id is None:
         before = subscription
         subscription = changing.in_force(before, change, start)
@@ -130,6 +133,11 @@ def end_trial(
     """
     trial = subscription.trial
     assert trial is not None
+    if subscription.interval is None:  # changed to a free plan meanwhile
+        free, facts = activated(replace(subscription, period=None), at.business)
+        return Decision(
+            cause=f"trial_end:{free.id}:{trial.ends_at.isoformat()}", subscription=free, facts=facts
+        )
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     if automatic and account.payment_method is None and subscription.plan.price is not None:
         match trial.on_end:

@@ -142,10 +142,15 @@ def _subscription_dues(subscription: Subscription) -> Iterator[Due]:
 
 
 def _period_dues(subscription: Subscription) -> Iterator[Due]:
-    """What the period's end brings, and a change before it: one for the end itself comes with the renewal."""
+    """What the period's end brings, and a change before it: one for the end itself comes with the renewal.
+
+    While a change waits for its payment nobody knows what the next period is to be, so that waits too.
+    """
     period, change = subscription.period, subscription.pending
     if period is not None and subscription.status in (Status.ACTIVE, Status.PAST_DUE):
-        yield Due(period.end + subscription.usage_grace, DueKind.RENEWAL)
+        at = period.end + subscription.usage_grace
+        waits = change is not None and change.invoice_id is not None
+        yield Due(max(at, change.at) if change is not None and waits else at, DueKind.RENEWAL)
     if change is not None and (change.invoice_id is not None or period is None or change.at < period.end):
         yield Due(change.at, DueKind.CHANGE)
 

@@ -155,7 +155,8 @@ class MemoryGateway:
     def forget_customer(self, processor_customer: str) -> None:
         with self._lock:
             self._begin("forget_customer")
-            self.customers.pop(processor_customer, None)
+            if self.customers.pop(processor_customer, None) is not None:
+                self._deleted.add(processor_customer)
             for name in [name for name, each in self.methods.items() if each.owner == processor_customer]:
                 del self.methods[name]
 

@@ -52,6 +52,8 @@ def _left_behind(world: World) -> set[str]:
         for fact in entry.facts:
             if fact.type == "invoice.opened":
                 opened[str(fact.data["subscription"])].add(fact.subject)
+            elif fact.type == "invoice.paid":
+                opened[str(fact.data["subscription"])].discard(fact.subject)
             elif fact.type == "subscription.canceled":
                 left |= opened[fact.subject]
     return left
