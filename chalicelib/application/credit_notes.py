@@ -9,7 +9,8 @@ from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key
 from chalicelib.domain import changing, crediting, ids
 from chalicelib.domain.collection import after_paid
-from chalicelib.domain.credit_note import CreditNote, NoteLine, left_by_line, note_id
+from chalicelib.domain.credit_note import CreditNote, NoteLine, note_id
+from chalicelib.domain.credit_value import own
 from chalicelib.domain.crediting import Wanted
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import (
@@ -104,7 +105,8 @@ def issue_on(
 ) -> CreditNote:
     """Put the note over these lines of an invoice on the desk, with its refunds."""
     total = sum(line.total for line in lines)
-    parts = credit_refunds.money_of(ctx, desk, invoice, crediting.beyond_due(invoice, total))
+    rest = crediting.beyond_due(invoice, total)
+    parts = credit_refunds.money_of(ctx, desk, invoice, rest)
     money = sum(part.amount for part in parts)
     made = crediting.issued(
         invoice,
@@ -121,6 +123,7 @@ def issue_on(
     desk.facts += made.facts
     desk.postings += made.postings
     note = credit_refunds.write_down(ctx, desk, made.note, parts)
+    credit_refunds.note_lent(desk, note, max(0, rest - max(0, own(invoice))))
     desk.made.append(note)
     return note
 
@@ -129,8 +132,7 @@ def _decided(ctx: Context, invoice_id: str, wanted: Wanted, reason: str) -> Deci
     desk = desk_of(ctx, ids.customer_of(invoice_id))
     invoice, subscription = collection.load(ctx, invoice_id)
     _require_creditable(invoice, subscription)
-    left = left_by_line(invoice, desk.invoices.values())
-    lines = crediting.chosen(invoice, left, wanted)
+    lines = crediting.chosen(invoice, desk.invoices, wanted)
     minimum = ctx.gateway.minimum(invoice.currency)
     crediting.require_chargeable(invoice, sum(line.total for line in lines), minimum)
     note = issue_on(

@@ -6,6 +6,7 @@ of what paid the invoices whose lines it gave back.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from chalicelib.application.context import Context
 from chalicelib.application.records import child_key
 from chalicelib.domain import ids, refund_rules
 from chalicelib.domain.credit_note import CreditNote, reversed_total
+from chalicelib.domain.credit_value import sources
 from chalicelib.domain.customer import Account
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import GatewayUnavailableError, NotFoundError
@@ -66,10 +68,11 @@ def money_of(ctx: Context, desk: Desk, invoice: Invoice, most: int) -> list[Part
     An invoice that is still open keeps its money, except the note's own, which the note is about to settle.
     """
     parts: list[Part] = []
-    for source in _sources(desk, invoice):
+    chain = _chain(desk, invoice)
+    for source in chain:
         cap = most
         if source.id != invoice.id:
-            cap = 0 if source.status is InvoiceStatus.OPEN else min(most, reversed_total(source, [invoice]))
+            cap = 0 if source.status is InvoiceStatus.OPEN else min(most, reversed_total(source, chain))
         for share in source.payments:
             amount = _movable(ctx, share, min(left_of(share), cap))
             if amount > 0:
@@ -95,6 +98,24 @@ def write_down(ctx: Context, desk: Desk, note: CreditNote, parts: Iterable[Part]
     return replace(note, refunds=tuple(made))
 
 
+def note_lent(desk: Desk, note: CreditNote, drawn: int) -> None:
+    """Note on the earlier invoices what a note gives back of their value: what it refunds out of their payments, and
+    of the `drawn` that its own invoice had taken over from them.
+    """
+    refunded: Counter[str] = Counter()
+    for refund in desk.made:
+        if isinstance(refund, Refund) and refund.credit_note == note.id:
+            refunded[refund.allocations[0].invoice_id] += refund.amount
+    chain = _chain(desk, desk.invoices[note.invoice_id])
+    drawn -= sum(refunded[source.id] for source in chain[1:])
+    for source in chain[1:]:
+        room = reversed_total(source, chain) - refunded[source.id]
+        more = max(0, min(drawn, room))
+        drawn -= more
+        if refunded[source.id] + more:
+            desk.put(replace(source, lent=source.lent + refunded[source.id] + more))
+
+
 def make(ctx: Context, notes: Sequence[CreditNote]) -> None:
     """Ask the processor for the refunds of committed notes. Safe to run twice; what it cannot be asked now is made
     by the refunds' own due rows.
@@ -104,14 +125,12 @@ def make(ctx: Context, notes: Sequence[CreditNote]) -> None:
             refunds.finish(ctx, refunds.get_refund(ctx, refund_id))
 
 
-def _sources(desk: Desk, invoice: Invoice) -> list[Invoice]:
-    """The invoice, and those whose lines it gave back, and theirs."""
+def _chain(desk: Desk, invoice: Invoice) -> list[Invoice]:
+    """The invoice, those whose lines it gave back, and theirs."""
     found = [invoice]
     for each in found:
-        for line in each.lines:
-            given = desk.invoices.get(line.reversal.invoice_id) if line.reversal is not None else None
-            if given is not None and all(given.id != known.id for known in found):
-                found.append(given)
+        known = {one.id for one in found}
+        found += [source for source in sources(each, desk.invoices) if source.id not in known]
     return found
 
 
@@ -136,7 +155,7 @@ def _drawn_up(ctx: Context, desk: Desk, note: CreditNote, part: Part) -> Refund:
     else:
         decision = refund_rules.begun(source, refund)
     for record in decision.also:
-        _put(desk, record, lent=part.amount if part.invoice_id != note.invoice_id else 0)
+        _put(desk, record)
     desk.facts += decision.facts
     desk.postings += decision.postings
     return refund
@@ -156,10 +175,10 @@ def _source(ctx: Context, desk: Desk, part: Part) -> Source:
     return Source(payment=payment, invoices=(invoice,), account=desk.account)
 
 
-def _put(desk: Desk, record: Any, *, lent: int) -> None:
+def _put(desk: Desk, record: Any) -> None:
     match record:
         case Invoice():
-            desk.put(replace(record, lent=record.lent + lent))
+            desk.put(record)
         case Payment():
             desk.payments[record.id] = record
         case Refund():

@@ -89,7 +89,7 @@ def _unused(desk: Desk, invoice: Invoice, billed: list[Line], unused: Parts) -> 
     left = left_by_line(invoice, desk.invoices.values())
     found = [(line, unused_of(line, left[line.id], unused)) for line in billed if line.id in left]
     found = [(line, part) for line, part in found if part.total > 0]
-    most = crediting.available(invoice, left)
+    most = crediting.available(invoice, desk.invoices)
     if sum(part.total for _, part in found) <= most:
         return tuple(part for _, part in found)
     return spread([line for line, _ in found], left, most, [part.total for _, part in found])

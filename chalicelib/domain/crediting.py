@@ -15,11 +15,13 @@ from chalicelib.domain.credit_note import (
     CreditNote,
     Left,
     NoteLine,
+    left_by_line,
     note_number,
     part_of,
     spread,
     with_credits,
 )
+from chalicelib.domain.credit_value import returnable
 from chalicelib.domain.customer import Account, CollectionMethod, Credit
 from chalicelib.domain.errors import ConflictError, InvalidStateError, ValidationError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
@@ -73,15 +75,15 @@ def require_creditable(invoice: Invoice) -> None:
         )
 
 
-def available(invoice: Invoice, left: Mapping[str, Left]) -> int:
-    """The most that a note may give back now, with tax."""
-    due = _due(invoice)
-    return max(0, min(sum(each.total for each in left.values()), due + _returnable(invoice)))
+def available(invoice: Invoice, others: Mapping[str, Invoice]) -> int:
+    """The most that a note may give back now, with tax. `others` are the customer's invoices by id."""
+    left = sum(each.total for each in left_by_line(invoice, others.values()).values())
+    return max(0, min(left, _due(invoice) + returnable(invoice, others)))
 
 
-def chosen(invoice: Invoice, left: Mapping[str, Left], wanted: Wanted) -> tuple[NoteLine, ...]:
+def chosen(invoice: Invoice, others: Mapping[str, Invoice], wanted: Wanted) -> tuple[NoteLine, ...]:
     """The lines of the note that is asked for. ValidationError for more than is left, InvalidStateError for nothing."""
-    most = available(invoice, left)
+    most, left = available(invoice, others), left_by_line(invoice, others.values())
     if not most:
         raise InvalidStateError("nothing is left of this invoice to credit", invoice=invoice.id)
     if wanted.lines:
@@ -98,12 +100,9 @@ def chosen(invoice: Invoice, left: Mapping[str, Left], wanted: Wanted) -> tuple[
             fix=f"credit at most {most}",
             invoice=invoice.id,
         )
-    return lines or over_all(invoice, left, total)
-
-
-def over_all(invoice: Invoice, left: Mapping[str, Left], amount: int) -> tuple[NoteLine, ...]:
-    """`amount` over all lines that something is left of."""
-    return spread([line for line in invoice.lines if line.id in left and left[line.id].total], left, amount)
+    if lines:
+        return lines
+    return spread([line for line in invoice.lines if line.id in left and left[line.id].total], left, total)
 
 
 def beyond_due(invoice: Invoice, total: int) -> int:
@@ -265,14 +264,3 @@ def _named(
 
 def _due(invoice: Invoice) -> int:
     return invoice.amount_remaining if invoice.status is InvoiceStatus.OPEN else 0
-
-
-def _returnable(invoice: Invoice) -> int:
-    """What was settled of the invoice (not by notes), less what went back of it or is claimed by a bank."""
-    given = sum(-line.total for line in invoice.lines if line.is_credit) - invoice.credit_granted
-    settled = invoice.amount_paid + invoice.credit_applied + invoice.carried_out - invoice.carried_in + given
-    gone = claimed = 0
-    for share in invoice.payments:
-        gone += share.refunded + share.refunding - share.noted - share.noting
-        claimed += sum(each.state.amount for each in share.disputes if each.is_open)
-    return settled - invoice.returned - gone - claimed

@@ -11,6 +11,7 @@ from chalicelib.domain import ids
 from chalicelib.domain.arrears import Arrears
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.catalog import Party
+from chalicelib.domain.credit_grant import GrantUse
 from chalicelib.domain.customer import Terms
 from chalicelib.domain.payment import Attempt, Payment
 from chalicelib.domain.pricing import RatedStep
@@ -192,7 +193,9 @@ class Invoice:
     returned: int = 0
     """What credit notes gave back beyond lowering the amount due: as credit or as refunds."""
     lent: int = 0
-    """Refunded out of its payments for notes of later invoices, whose lines gave its lines back."""
+    """What notes of later invoices gave back of its value: their lines had taken over what its lines had billed."""
+    credits_used: tuple[GrantUse, ...] = ()
+    """Prepaid credits that its lines of usage were taken from; their shares are among the lines' discounts."""
     arrears: Arrears | None = None
     paid_at: datetime | None = None
     closed_at: datetime | None = None

@@ -171,8 +171,8 @@ def _left_by_invoice(source: Source, wanted: str | None) -> Iterator[Allocation]
 
 def _turned_into_credit(invoice: Invoice) -> int:
     """What credit notes gave back as credit, beyond the credit that it was paid with: that money is given back."""
-    refunds = max(0, sum(share.noted + share.noting for share in invoice.payments) - invoice.lent)
-    return max(0, invoice.returned - refunds - invoice.credit_applied)
+    refunds = sum(share.noted + share.noting for share in invoice.payments)
+    return max(0, invoice.returned + invoice.lent - refunds - invoice.credit_applied)
 
 
 def _left_as_credit(source: Source) -> int:
