@@ -24,7 +24,8 @@ T = TypeVar("T")
 def erase_customer(ctx: Context, customer_id: str) -> Customer:
     """Nothing that names the person is left in profile, account, members, sign-ups and leads, nor at the payment
     processor; invoices lose the e-mail address. Journal, feed and ledger hold ids and amounts only and stay, as do
-    the digests that say that a trial was had. Answers stored for repeated requests expire within two days.
+    the digests that say that a trial was had. Answers stored for repeated requests expire within two days, printed
+    documents that show the address within 30.
 
     InvalidStateError while a subscription runs, or an invoice is open or disputed. The profile goes first, with
     the fact, so nothing new is begun for the customer meanwhile. Safe to run twice, and to run again after a crash
