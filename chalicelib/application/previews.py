@@ -19,12 +19,13 @@ from typing import Any, TypeVar
 
 from chalicelib.application.context import Context
 from chalicelib.application.dry_run import dry_run, watched
-from chalicelib.application.upcoming import invoice_after
+from chalicelib.application.upcoming import invoice_after, once_paid
 from chalicelib.domain.calendar import next_day_start
 from chalicelib.domain.credentials import entropy_of
 from chalicelib.domain.errors import InvalidStateError, PreviewStaleError, ValidationError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.outcome import Outcome, difference, outcome_of
+from chalicelib.domain.subscription import Subscription
 
 T = TypeVar("T")
 VALID_FOR = timedelta(minutes=15)
@@ -33,9 +34,12 @@ VALID_FOR = timedelta(minutes=15)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What would be written, and the invoice `following` it. `token` binds it until `expires_at` (business time)."""
+    """What would be written, the subscription once that is paid, and the invoice `following` it. `token` binds it
+    until `expires_at` (business time).
+    """
 
     outcome: Outcome
+    after: Subscription | None
     following: Invoice | None
     token: str
     expires_at: datetime
@@ -50,7 +54,7 @@ def preview(ctx: Context, operation: str, use_case: Callable[[Context], object])
     records = dry_run(replace(ctx, request_key=key), use_case)
     if not records:
         raise InvalidStateError("nothing would change")
-    outcome = outcome_of(records)
+    outcome, settled = outcome_of(records), once_paid(records, ctx.now)
     zone = outcome.subscription.zone if outcome.subscription is not None else "UTC"
     expires_at = min(ctx.now + VALID_FOR, next_day_start(ctx.now, zone))
     claims = {
@@ -63,7 +67,8 @@ def preview(ctx: Context, operation: str, use_case: Callable[[Context], object])
     }
     return Preview(
         outcome=outcome,
-        following=invoice_after(ctx, records),
+        after=outcome_of(settled).subscription,
+        following=invoice_after(ctx, settled),
         token=_signed(ctx, operation, claims),
         expires_at=expires_at,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from chalicelib.application import renewals
@@ -30,17 +31,22 @@ def upcoming_invoice(ctx: Context, subscription_id: str) -> Invoice:
     return following
 
 
-def invoice_after(ctx: Context, records: Sequence[Any]) -> Invoice | None:
-    """The next invoice after these records will have been written, with what waits for its payment paid."""
+def once_paid(records: Sequence[Any], now: datetime) -> list[Any]:
+    """These records as they will be once a change that waits for its payment is paid."""
     settled = list(records)
     invoices = [record for record in records if isinstance(record, Invoice)]
     for index, record in enumerate(records):
         if isinstance(record, Subscription):
             paying = next((each for each in invoices if changing.is_paid_by(record, each)), None)
             if paying is not None:
-                settled[index] = changing.paid_for(record, paying, ctx.now)[0]
-    after = next((record for record in settled if isinstance(record, Subscription)), None)
-    return None if after is None else _following(as_if(ctx, settled), after)
+                settled[index] = changing.paid_for(record, paying, now)[0]
+    return settled
+
+
+def invoice_after(ctx: Context, records: Sequence[Any]) -> Invoice | None:
+    """The next invoice after these records will have been written."""
+    after = next((record for record in records if isinstance(record, Subscription)), None)
+    return None if after is None else _following(as_if(ctx, records), after)
 
 
 def _following(ctx: Context, subscription: Subscription) -> Invoice | None:

@@ -34,6 +34,7 @@ class TestPreview:
         shown = billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change/preview", wanted)
         assert len(billing.invoices(sub["customer"])) == 1, "nothing was written"
         (invoice,) = shown["invoices"]
+        assert (shown["subscription"]["plan"], shown["subscription"]["pending_change"]) == ("middle", None)
         assert shown["next_invoice"]["total"] == 1500
         assert shown["next_invoice"]["status"] == "draft"
         done = billing.ok(

@@ -29,7 +29,7 @@ def operation(verb: str, subject: str, body: Schema | None) -> str:
 
 
 def shown(ctx: Context, found: Preview) -> PreviewView:
-    after, following = found.outcome.subscription, found.following
+    after, following = found.after, found.following
     return PreviewView(
         token=found.token,
         expires_at=found.expires_at,

@@ -95,5 +95,5 @@ class PreviewView(View):
     credit_notes: list[CreditNoteView] = Field(
         description="That would be issued; their refunds are made after."
     )
-    subscription: SubscriptionView | None = Field(description="As it would be right after.")
+    subscription: SubscriptionView | None = Field(description="As it would be once it is paid.")
     next_invoice: InvoiceView | None = Field(description="What the next renewal would then bill.")
