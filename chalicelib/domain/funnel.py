@@ -16,6 +16,8 @@ from chalicelib.domain.journal import FunnelKind, FunnelStep
 from chalicelib.domain.metrics import COUNTED, recurring
 from chalicelib.domain.subscription import Status, Subscription
 
+_GOES_ON = COUNTED | {Status.PAUSED}
+
 
 def stepped(subscription: Subscription) -> tuple[Subscription, tuple[FunnelStep, ...]]:
     """The subscription with what is counted of it brought up to date, and the steps that this is, often none."""
@@ -47,7 +49,7 @@ def _outcome(subscription: Subscription) -> TrialOutcome | None:
         return counted.trial
     if subscription.status is Status.TRIALING:
         return None
-    if subscription.status not in COUNTED or _is_free(subscription):
+    if subscription.status not in _GOES_ON or _is_free(subscription):
         return TrialOutcome.LOST
     return TrialOutcome.PAID if counted.is_paid else TrialOutcome.UNDECIDED
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.application import changes, coupons, metrics_repair, subscriptions, trial_changes
+from chalicelib.application import changes, coupons, metrics_repair, pauses, subscriptions, trial_changes
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.metrics_figures import Figures, figures
 from chalicelib.application.metrics_report import metrics_key, read_months, recount
@@ -219,6 +219,22 @@ def test_down_to_free_and_back_is_no_new_customer(year: Year) -> None:
     assert moves(shown["2026-02"]) == {"reactivation": 3000}
     assert [row.reason for row in year.rows("2026-01", kind="churn")] == ["downgraded"]
     assert shown["2026-02"].free_to_paid == 10_000
+
+
+def test_paused_is_gone_and_resumed_is_back(year: Year) -> None:
+    sub = year.buys("small")
+    year.to("02-15")
+    pauses.pause_subscription(year.world.ctx(), sub.id, at_period_end=False)
+    year.to("04-15")
+    pauses.resume_subscription(year.world.ctx(), sub.id)
+    shown = year.shown()
+    assert [moves(shown[f"2026-{month:02d}"]) for month in range(1, 5)] == [
+        {"new": 1000},
+        {"churn": -1000},
+        {},
+        {"reactivation": 1000},
+    ]
+    assert [row.reason for row in year.rows("2026-02")] == ["paused"]
 
 
 def test_a_repeating_discount_lowers_it_until_it_is_used_up(year: Year) -> None:

@@ -164,7 +164,7 @@ class TestTrials:
         ]
         assert self.step(status=Status.PAST_DUE) == []
         self.pay(total=0)
-        assert self.step() == []
+        assert self.step(status=Status.PAUSED) == []
         self.pay()
         assert self.step(status=Status.ACTIVE) == [("trial_decided", "paid", 0, 1)]
         self.pay()
