@@ -18,7 +18,11 @@ from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.order_price import OrderPrice, price_order
+from chalicelib.domain.profile import revised
 from chalicelib.domain.return_urls import require_allowed
+from chalicelib.domain.signup_tax import place_of
+from chalicelib.domain.tax import TaxTerms
+from chalicelib.domain.taxation import terms_of
 
 MOST_PAGES = 10
 """How many pages of the list one filtered request looks through."""
@@ -115,6 +119,11 @@ def price_of(ctx: Context, session: SignupSession) -> OrderPrice:
     )
 
 
+def tax_terms_of(ctx: Context, session: SignupSession, catalog: Catalog) -> TaxTerms:
+    """How the buyer would be taxed, as far as the cart knows them."""
+    return terms_of(_shown_customer(ctx, session), catalog)
+
+
 def abandon_signup(ctx: Context, signup_id: str) -> None:
     """The due row of a sign-up: nothing has happened for a day. Kept, and reported once; safe to run twice."""
 
@@ -156,7 +165,11 @@ def draft_of(
 
 def _shown_customer(ctx: Context, session: SignupSession) -> Customer:
     """The customer as far as the cart knows them: enough to price by."""
-    return Customer(id=session.customer_id, created_at=ctx.now, email=session.email, zone=session.zone)
+    blank = Customer(
+        id=session.customer_id, created_at=ctx.now, email="nobody@example.com", zone=session.zone
+    )
+    known = revised(blank, place_of(session)) if session.country else blank
+    return replace(known, email=session.email)
 
 
 def subscription_id_of(session: SignupSession) -> str:

@@ -96,5 +96,7 @@ class SignupSession:
     checkout_id: str | None = None
     lead_id: str | None = None
     completed_at: datetime | None = None
+    state: str = ""
+    tax_id: str = ""
     request: str = ""
     version: int = 0

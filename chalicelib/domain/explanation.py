@@ -7,7 +7,7 @@ difference is a sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ from chalicelib.domain.invoice import DiscountShare, Invoice, Line
 from chalicelib.domain.money import allocate, parse_unit_amount, round_half_away
 from chalicelib.domain.pricing import billable, stepped, true_up
 from chalicelib.domain.proration import Parts
-from chalicelib.domain.tax import tax_of
+from chalicelib.domain.tax import TaxSum, tax_of, tax_sums
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,17 +27,6 @@ class CouponUse:
     share: DiscountShare
     base: int
     amount: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaxSum:
-    """One rate on the whole invoice, lines that give back included; `base` is before tax, `note` why none is due."""
-
-    rate: str
-    inclusive: bool
-    note: str
-    base: int
-    tax: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +50,7 @@ def explain(invoice: Invoice) -> Explanation:
     explained = Explanation(
         lines=lines,
         coupons=coupons,
-        taxes=_tax_sums(lines),
+        taxes=tax_sums(lines),
         total=total,
         tax=sum(line.tax for line in lines),
         amount_due=total - invoice.credit_applied + invoice.carried_in - invoice.carried_out,
@@ -117,15 +106,6 @@ def _returned_tax(line: Line) -> int:
     if line.reversal is None:
         return 0
     return given_back(line.reversal, Parts(line.numerator, line.denominator))[1]
-
-
-def _tax_sums(lines: Sequence[Line]) -> tuple[TaxSum, ...]:
-    sums: dict[tuple[str, bool, str], TaxSum] = {}
-    for line in lines:
-        key = (line.tax_rate, line.tax_inclusive, line.tax_note)
-        so_far = sums.get(key) or TaxSum(rate=key[0], inclusive=key[1], note=key[2], base=0, tax=0)
-        sums[key] = replace(so_far, base=so_far.base + line.net, tax=so_far.tax + line.tax)
-    return tuple(each for each in sums.values() if each.tax or each.note or each.rate != "0")
 
 
 def _differences(invoice: Invoice, found: Explanation) -> Iterator[str]:

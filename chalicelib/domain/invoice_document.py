@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from chalicelib.domain.document import Document, DocumentKind, Entry, Standing, Sum, SumKind
-from chalicelib.domain.explanation import CouponUse, TaxSum, explain
+from chalicelib.domain.explanation import CouponUse, explain
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
 from chalicelib.domain.payment import Payment
+from chalicelib.domain.tax import TaxSum
 
 
 def document_of(invoice: Invoice) -> Document:

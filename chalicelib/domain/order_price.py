@@ -17,6 +17,7 @@ from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.redeeming import without_used_up
 from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.tax import TaxSum, tax_sums
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,7 @@ class OrderPrice:
     on_trial_end: TrialEnd | None = None
     renews_at: datetime | None = None
     renewal_amount: int = 0
+    taxes: tuple[TaxSum, ...] = ()
 
 
 def price_order(
@@ -107,5 +109,9 @@ def _of_invoice(draft: Subscription, invoice: Invoice | None) -> OrderPrice:
     if invoice is None:
         return OrderPrice(currency=draft.currency, interval=draft.interval)
     return OrderPrice(
-        currency=draft.currency, interval=draft.interval, lines=invoice.lines, total=invoice.total
+        currency=draft.currency,
+        interval=draft.interval,
+        lines=invoice.lines,
+        total=invoice.total,
+        taxes=tax_sums(invoice.lines),
     )

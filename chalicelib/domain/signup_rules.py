@@ -25,6 +25,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.ordering import Order
 from chalicelib.domain.profile import plain_text, revised
+from chalicelib.domain.signup_tax import place_of, tax_id_problems
 
 IDLE: Final = timedelta(hours=24)
 """How long (business time) nothing may happen to a sign-up before it counts as abandoned."""
@@ -69,6 +70,8 @@ def merged(
             values[attribute] = _default(attribute) if value in (None, "") else read(value, catalog)
         except ValidationError as error:
             problems.append(Problem(error.field or name, error.message, error.fix))
+    if "tax_id" in changes or "country" in changes:
+        problems += tax_id_problems(replace(session, **values))
     if problems:
         raise InvalidDocumentError(problems[0].message, tuple(problems))
     return replace(session, **values, status=SignupStatus.OPEN, updated_at=now, abandon_at=now + IDLE)
@@ -114,7 +117,7 @@ def profile_of(session: SignupSession) -> dict[str, Any]:
         "language": session.language,
         "time_zone": session.zone,
         "currency": session.currency,
-        "address": {"country": session.country},
+        **place_of(session),
     }
     return profile
 
@@ -244,6 +247,8 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[Any, Catalog], Any]]]] = {
     "company": ("company", _profile("company", "legal_name")),
     "company_size": ("company_size", _profile("company_size")),
     "country": ("country", _profile("country", "address.country")),
+    "state": ("state", _profile("state", "address.state")),
+    "tax_id": ("tax_id", _as_given),
     "language": ("language", _profile("language")),
     "time_zone": ("zone", _profile("time_zone")),
     "currency": ("currency", _profile("currency")),

@@ -37,6 +37,17 @@ class TaxTerms:
     note: TaxNote = TaxNote.NONE
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaxSum:
+    """One rate on the whole invoice, lines that give back included; `base` is before tax, `note` why none is due."""
+
+    rate: str
+    inclusive: bool
+    note: str
+    base: int
+    tax: int
+
+
 NO_TAX: Final = TaxTerms()
 
 
@@ -107,6 +118,16 @@ def tax_on(base: int, rate: str, *, inclusive: bool) -> int:
     """The tax on `base` minor units: added to it, or contained in it; rounded once."""
     share = parse_percent(rate, field="rate")
     return round_half_away(base * (share / (1 + share) if inclusive else Fraction(share)))
+
+
+def tax_sums(lines: Sequence[Line]) -> tuple[TaxSum, ...]:
+    """One for each rate and reason that the lines have."""
+    sums: dict[tuple[str, bool, str], TaxSum] = {}
+    for line in lines:
+        key = (line.tax_rate, line.tax_inclusive, line.tax_note)
+        so_far = sums.get(key) or TaxSum(rate=key[0], inclusive=key[1], note=key[2], base=0, tax=0)
+        sums[key] = replace(so_far, base=so_far.base + line.net, tax=so_far.tax + line.tax)
+    return tuple(each for each in sums.values() if each.tax or each.note or each.rate != "0")
 
 
 def _rated(line: Line, terms: TaxTerms) -> Line:

@@ -63,6 +63,13 @@ def type_of(text: str) -> TaxIdType:
     return TaxIdType.EU_VAT if prefix in EU_PREFIXES else TaxIdType.OTHER
 
 
+def in_full(text: str, country: str) -> str:
+    """A number alone as one of the country that it is given for, where ids of that country are checked."""
+    prefix = _PREFIX.get(country, country)
+    known = prefix in EU_PREFIXES or country in ("GB", "NO")
+    return f"{prefix}{text}" if known and type_of(text) is TaxIdType.OTHER else text
+
+
 def is_tax_id_of(country: str, tax_id: str) -> bool:
     """Whether the id begins as VAT ids of the country do. Says nothing of whether it was ever given out."""
     written = _written(tax_id)

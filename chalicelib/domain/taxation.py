@@ -10,14 +10,32 @@ from chalicelib.domain.tax_rates import TaxProvider
 
 def terms_of(customer: Customer, catalog: Catalog) -> TaxTerms:
     """By the catalog in force and where the customer says to be; not at all where that is unknown."""
-    if catalog.tax.provider is TaxProvider.NONE or not customer.address.country:
+    return terms_at(
+        customer.address.country,
+        customer.address.state,
+        catalog,
+        tax_ids=customer.tax_ids,
+        exempt=customer.tax_exempt,
+    )
+
+
+def terms_at(
+    country: str,
+    state: str,
+    catalog: Catalog,
+    *,
+    tax_ids: tuple[str, ...] = (),
+    exempt: TaxExempt = TaxExempt.NONE,
+) -> TaxTerms:
+    """What anybody in that place pays."""
+    if catalog.tax.provider is TaxProvider.NONE or not country:
         return NO_TAX
     return tax_terms(
         catalog.tax.rates,
-        country=customer.address.country,
-        region=customer.address.state,
-        tax_ids=customer.tax_ids,
+        country=country,
+        region=state,
+        tax_ids=tax_ids,
         seller_country=catalog.seller.country,
-        exempt=customer.tax_exempt is TaxExempt.EXEMPT,
-        reverse=customer.tax_exempt is TaxExempt.REVERSE,
+        exempt=exempt is TaxExempt.EXEMPT,
+        reverse=exempt is TaxExempt.REVERSE,
     )

@@ -72,12 +72,13 @@ def test_every_field_that_a_body_does_not_have_is_refused_by_name(billing: Billi
 PUBLIC = [each for each in WRITING if each.publishable and each.body is not None]
 WRITABLE = {
     "POST /v1/checkout_sessions": {
-        "customer", "customer_email", "customer_name", "company", "country", "language", "time_zone", "currency",
-        "plan", "interval", "interval_count", "quantity", "add_ons", "trial_days", "coupon", "success_url", "cancel_url",
+        "customer", "customer_email", "customer_name", "company", "country", "state", "tax_id", "language",
+        "time_zone", "currency", "plan", "interval", "interval_count", "quantity", "add_ons", "trial_days", "coupon",
+        "success_url", "cancel_url",
     },
     "POST /v1/signup_sessions": {
-        "email", "name", "company", "company_size", "country", "language", "time_zone", "currency", "plan",
-        "interval", "quantity", "add_ons", "trial", "coupon", "success_url", "cancel_url", "wants_demo", "note",
+        "email", "name", "company", "company_size", "country", "state", "tax_id", "language", "time_zone", "currency",
+        "plan", "interval", "quantity", "add_ons", "trial", "coupon", "success_url", "cancel_url", "wants_demo", "note",
     },
 }  # fmt: skip
 WRITABLE["PATCH /v1/signup_sessions/{id}"] = WRITABLE["POST /v1/signup_sessions"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from html import unescape
 from typing import Any
 
 import pytest
 
 from tests.infra.billing_api import Billing
 from tests.infra.test_cases_http import ARREARS, case_on, explained, plan, price, publish
+from tests.infra.test_checkout_http import follow, token_of
+from tests.infra.test_checkout_http import send as send_form
 
 RATES = [
     {"country": "DE", "rate": "19", "reverse_charge": True},
@@ -167,3 +170,112 @@ def test_a_website_s_key_makes_nobody_exempt() -> None:
             answer = billing("POST", path, {"plan": "pro", "tax_exempt": "exempt"}, key=key)
             assert answer.status == 400
             assert "tax_exempt" in answer.text
+
+
+class TestWhatABuyerIsShown:
+    """Price page, sign-up and payment page say what the invoice says."""
+
+    def request(self, billing: Billing) -> Any:
+        return list(billing.gateway.pages.values())[-1].request
+
+    def urls(self, billing: Billing) -> dict[str, str]:
+        home = billing.api.services.public_url
+        return {"success_url": f"{home}/ok", "cancel_url": f"{home}/no"}
+
+    @pytest.mark.parametrize(
+        ("place", "total", "taxes"),
+        [
+            ({"country": "DE"}, 2379, [("19", False, "", 1999, 380)]),
+            ({"country": "GB"}, 1999, [("20", True, "", 1666, 333)]),
+            ({"country": "US", "state": "CA"}, 2144, [("7.25", False, "", 1999, 145)]),
+            ({"country": "DE", "tax_id": "136 695 976"}, 1999, [("0", False, "reverse_charge", 1999, 0)]),
+            ({"country": "FR"}, 1999, []),
+            ({}, 1999, []),
+        ],
+    )
+    def test_a_sign_up_s_price_is_what_its_page_and_its_invoices_ask_for(
+        self, place: Any, total: int, taxes: Any
+    ) -> None:
+        with case_on() as billing:
+            taxed(billing)
+            key = billing.api.sandbox.publishable_token
+            cart = {"plan": "pro", "email": "grace@example.com", **self.urls(billing), **place}
+            session = billing.ok("POST", "/v1/signup_sessions", cart, key=key)
+            shown = billing.ok("POST", f"/v1/signup_sessions/{session['id']}/price", key=key)
+            assert (shown["total"], shown["due_now"], shown["renewal_amount"]) == (total, total, total)
+            assert [tuple(each.values()) for each in shown["taxes"]] == taxes
+            done = billing.ok("POST", f"/v1/signup_sessions/{session['id']}/complete", key=key)
+            request = self.request(billing)
+            assert (request.amount, sum(item.amount for item in request.items)) == (total, total)
+            (invoice,) = billing.invoices(done["customer"])
+            assert (invoice["total"], invoice["amount_due"]) == (total, total)
+            billing.gateway.pay_checkout("cs_mem_1")
+            env = billing.api.sandbox.environment.id
+            query = {"env": env, "session": done["checkout_session"]}
+            billing("GET", "/checkout/return", key="", query=query)
+            billing.advance("P1M")
+            assert billing.invoices(done["customer"])[0]["total"] == total
+
+    def test_a_tax_id_that_cannot_be_right_is_named(self) -> None:
+        with case_on() as billing:
+            taxed(billing)
+            key = billing.api.sandbox.publishable_token
+            for cart in ({"country": "DE", "tax_id": "136695977"}, {"tax_id": "GB1"}, {"tax_id": "1\n2"}):
+                answer = billing("POST", "/v1/signup_sessions", {"plan": "pro", **cart}, key=key)
+                assert (answer.status, answer.json["field"]) == (400, "tax_id")
+            session = billing.ok("POST", "/v1/signup_sessions", {"tax_id": "136695976"}, key=key)
+            path = f"/v1/signup_sessions/{session['id']}"
+            assert billing("PATCH", path, {"country": "FR"}, key=key).json["field"] == "tax_id"
+            assert billing.ok("PATCH", path, {"country": "DE"}, key=key)["tax_id"] == "136695976"
+
+    def test_a_checkout_for_somebody_new_is_taxed_where_they_are(self) -> None:
+        with case_on() as billing:
+            taxed(billing)
+            body = {"plan": "pro", "customer_email": "grace@example.com", "country": "US", "state": "CA"}
+            billing.ok("POST", "/v1/checkout_sessions", {**body, **self.urls(billing)})
+            assert self.request(billing).amount == 2144
+            body = {**body, "country": "DE", "tax_id": "DE136695977"}
+            answer = billing("POST", "/v1/checkout_sessions", {**body, **self.urls(billing)})
+            assert (answer.status, answer.json["field"]) == (400, "tax_id")
+
+    @pytest.mark.parametrize(
+        ("country", "note"), [("DE", "plus 19 % VAT"), ("GB", "incl. 20 % VAT"), ("US", None), ("FR", None)]
+    )
+    def test_the_price_list_says_whether_tax_comes_on_top(self, country: str, note: str | None) -> None:
+        with case_on() as billing:
+            taxed(billing)
+            key = billing.api.sandbox.publishable_token
+            listed = billing.ok("GET", "/v1/plans", key=key, query={"country": country})
+            assert listed["tax"] == note
+            page = billing("GET", "/pricing", key="", query={"key": key, "country": country})
+            assert ("VAT" in page.text, (note or "Prices") in page.text) == (note is not None, True)
+            assert "Accept-Language" in page.headers["vary"]
+            tongue = {"Accept-Language": f"en-{country}"}
+            again = billing("GET", "/pricing", key="", query={"key": key}, headers=tongue)
+            assert ("VAT" in again.text) == (note is not None)
+
+    def test_the_form_shows_the_tax_and_nobody_pays_another(self) -> None:
+        with case_on() as billing:
+            taxed(billing)
+            key = billing.api.sandbox.publishable_token
+            query = {"plan": "pro", "key": key}
+            page = billing("GET", "/signup", key="", query=query, headers={"Accept-Language": "de-DE"})
+            text = unescape(page.text)
+            for shown in ("$19.99", "19 % VAT", "$3.80", "You pay $23.79 now"):
+                assert shown in text
+            form = {"plan": "pro", "interval": "month", "email": "grace@example.com", "country": "DE",
+                    "token": token_of(text), "taxed": "plus 19 % VAT", "action": "send"}  # fmt: skip
+
+            def send(**fields: str) -> Any:
+                return send_form(billing, key, {**form, **fields})
+
+            wrong = send(tax_id="1")
+            assert (wrong.status_code, "is not a tax id" in wrong.text) == (422, True)
+            other = unescape(send(tax_id="136695976").text)
+            assert "another one where you are" in other
+            assert "You pay $19.99 now" in other
+            assert "VAT, reverse charge" in other
+            path, _ = follow(send(tax_id="136695976", taxed="reverse_charge"))
+            assert (path, self.request(billing).amount) == ("/checkout/pay", 1999)
+            done = send(country="GB", taxed="incl. 20 % VAT", token="g" * 32, email="eve@example.com")
+            assert (follow(done)[0], self.request(billing).amount) == ("/checkout/pay", 1999)

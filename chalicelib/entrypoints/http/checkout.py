@@ -27,6 +27,7 @@ from chalicelib.domain.errors import (
     ValidationError,
 )
 from chalicelib.domain.ordering import Order
+from chalicelib.domain.tax_ids import in_full, read_tax_id
 from chalicelib.entrypoints.http.auth import is_publishable
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import attempt
@@ -126,7 +127,15 @@ def _require_one_customer(body: CheckoutSessionRequest, *, by_visitor: bool) -> 
             field="customer_email",
             fix="send exactly one of customer and customer_email",
         )
-    extra = {"customer_name", "company", "country", "language", "time_zone"} & body.model_fields_set
+    extra = {
+        "customer_name",
+        "company",
+        "country",
+        "state",
+        "tax_id",
+        "language",
+        "time_zone",
+    } & body.model_fields_set
     if body.customer is not None and extra:
         raise ValidationError(
             "an existing customer's profile is not changed here",
@@ -164,7 +173,10 @@ def _profile(body: CheckoutSessionRequest) -> dict[str, Any]:
         "currency": body.currency,
     }
     if body.country is not None:
-        profile["address"] = {"country": contact.country_code(body.country, field="country")}
+        country = contact.country_code(body.country, field="country")
+        profile["address"] = {"country": country, "state": body.state}
+    if body.tax_id is not None:
+        profile["tax_ids"] = [read_tax_id(in_full(body.tax_id, body.country or ""), field="tax_id")]
     return profile
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.domain.explanation import CouponUse, TaxSum, explain
+from chalicelib.domain.explanation import CouponUse, explain
 from chalicelib.domain.invoice import Invoice, Line
+from chalicelib.domain.tax import TaxSum
 from chalicelib.entrypoints.explaining import Writer
 from chalicelib.entrypoints.http.schemas.invoices import (
     CouponUseView,
@@ -24,7 +25,7 @@ def explanation_view(invoice: Invoice, language: str) -> ExplanationView:
         differences=list(found.differences),
         lines=[_line(line, writer) for line in found.lines],
         coupons=[_coupon(use) for use in found.coupons],
-        taxes=[_tax(tax) for tax in found.taxes],
+        taxes=[tax_view(tax) for tax in found.taxes],
         total=found.total,
         tax=found.tax,
         credit_applied=invoice.credit_applied,
@@ -60,5 +61,5 @@ def _coupon(use: CouponUse) -> CouponUseView:
     )
 
 
-def _tax(tax: TaxSum) -> TaxSumView:
+def tax_view(tax: TaxSum) -> TaxSumView:
     return TaxSumView(rate=tax.rate, inclusive=tax.inclusive, note=tax.note, base=tax.base, tax=tax.tax)

@@ -10,10 +10,11 @@ from chalice.app import Blueprint
 
 from chalicelib.application.catalog import current_catalog
 from chalicelib.domain.catalog import Catalog, Plan, Price, TrialTerms
-from chalicelib.domain.contact import language_tag
+from chalicelib.domain.contact import country_code, language_tag
 from chalicelib.domain.currencies import exponent
 from chalicelib.domain.errors import NotFoundError, ValidationError
 from chalicelib.domain.price_list import Offer, P, price_list, yearly_saving
+from chalicelib.domain.taxation import terms_at
 from chalicelib.entrypoints.formatting import DEFAULT_LANGUAGE
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
 from chalicelib.entrypoints.http.schemas.catalog import (
@@ -28,6 +29,7 @@ from chalicelib.entrypoints.http.schemas.catalog import (
     TrialView,
 )
 from chalicelib.entrypoints.price_words import headline, notes, tiers
+from chalicelib.entrypoints.tax_words import price_note
 
 bp = Blueprint(__name__)
 
@@ -50,15 +52,23 @@ CACHING = {
     errors=(NotFoundError, ValidationError),
 )
 def plans(call: Call[None]) -> Reply:
-    language = call.query.language
+    language, current = call.query.language, current_catalog(call.ctx)
     view = price_list_view(
-        current_catalog(call.ctx),
+        current,
         wanted_currency(call.query.currency),
         language_tag(language, field="language") if language else DEFAULT_LANGUAGE,
     )
+    view = view.model_copy(update={"tax": _tax(call.query, current)})
     content = view.model_dump_json()
     tag = hashlib.sha256(content.encode()).hexdigest()[:24]
     return Reply(content=content, headers={"Content-Type": "application/json", "ETag": f'"{tag}"', **CACHING})
+
+
+def _tax(query: PlansQuery, catalog: Catalog) -> str | None:
+    if not query.country:
+        return None
+    country = country_code(query.country, field="country")
+    return price_note(terms_at(country, query.state or "", catalog), country)
 
 
 def wanted_currency(code: str | None) -> str | None:

@@ -23,6 +23,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.domain.order_price import OrderPrice
 from chalicelib.entrypoints.http.auth import is_publishable
+from chalicelib.entrypoints.http.explanation_view import tax_view
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import attempt
 from chalicelib.entrypoints.http.schemas.signup import (
@@ -163,6 +164,8 @@ def signup_view(completion: Completion) -> SignupSessionView:
         company=session.company,
         company_size=session.company_size,
         country=session.country,
+        state=session.state,
+        tax_id=session.tax_id,
         language=session.language,
         time_zone=session.zone,
         currency=session.currency,
@@ -190,6 +193,7 @@ def price_view(price: OrderPrice) -> SignupPriceView:
             PriceLineView(description=line.description, quantity=line.quantity, amount=line.total)
             for line in price.lines
         ],
+        taxes=[tax_view(tax) for tax in price.taxes],
         total=price.total,
         due_now=price.due_now,
         card_required=price.card_required,

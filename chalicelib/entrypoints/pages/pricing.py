@@ -8,17 +8,21 @@ from pydantic import BaseModel
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context
 from chalicelib.application.credentials import check_token
+from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.contact import language_tag
 from chalicelib.domain.currencies import is_currency
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import NotFoundError, UnauthenticatedError, ValidationError
 from chalicelib.domain.journal import Actor, ActorKind
+from chalicelib.domain.taxation import terms_at
 from chalicelib.entrypoints.formatting import DEFAULT_LANGUAGE
 from chalicelib.entrypoints.http.auth import is_publishable
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
 from chalicelib.entrypoints.http.plans import CACHING
 from chalicelib.entrypoints.pages import etag, page
 from chalicelib.entrypoints.pages.price_view import Visit, pitch, price_view
+from chalicelib.entrypoints.pages.visitor import guessed_country
+from chalicelib.entrypoints.tax_words import price_note
 
 bp = Blueprint(__name__)
 
@@ -29,6 +33,7 @@ class PricingQuery(BaseModel):
     currency: str | None = None
     language: str | None = None
     key: str | None = None
+    country: str | None = None
 
 
 @endpoint(
@@ -64,12 +69,19 @@ def pricing(call: Call[None]) -> Reply:
     shown = page(
         "pricing.html",
         sheets=("base.css", "pricing.css"),
-        headers=CACHING,
+        headers={**CACHING, "Vary": f"{CACHING['Vary']}, Accept-Language"},
         list=price_view(catalog, wanted if is_currency(wanted) else None, visit),
+        tax=_tax(call, catalog),
         pitch=pitch(catalog),
         seller=catalog.seller,
     )
     return Reply(content=shown.content, headers={**shown.headers, "ETag": etag(shown.content)})
+
+
+def _tax(call: Call[None], catalog: Catalog) -> str | None:
+    """What prices say of tax to a visitor from the country that is named, or that the browser's language suggests."""
+    country = (call.query.country or guessed_country(call.headers.get("accept-language", ""))).upper()
+    return price_note(terms_at(country, "", catalog), country)
 
 
 def _entered(call: Call[None]) -> Context:

@@ -55,6 +55,7 @@ from chalicelib.entrypoints.pages.signup_view import (
 )
 from chalicelib.entrypoints.pages.visitor import enter_by_key, enter_by_link, guessed_country, page_language
 from chalicelib.entrypoints.pages.welcome_view import welcome_view
+from chalicelib.entrypoints.tax_words import tax_shown
 
 bp = Blueprint(__name__)
 
@@ -218,12 +219,25 @@ def _complete(call: Call[None], ctx: Context, catalog: Catalog, values: dict[str
     except InvalidStateError:  # sent again with other content, after going back: another sign-up
         ctx = _named(ctx, {**values, "token": secrets.token_urlsafe(24)})
         session = signup.save_signup(ctx, _changes(call, ctx, catalog, values))
+    _require_shown_tax(ctx, catalog, session, values)
     if values.get("offer") == "trial" and values.get("action") != "skip":
         _require_trial(ctx, session)
     completion = signup_completion.complete_signup(ctx, session.id)
     if completion.checkout is not None:
         return f"checkout/pay?{urlencode({'env': ctx.env, 'session': completion.checkout.id})}"
     return f"welcome?{urlencode({'env': ctx.env, 'signup': session.id})}"
+
+
+def _require_shown_tax(
+    ctx: Context, catalog: Catalog, session: SignupSession, values: dict[str, str]
+) -> None:
+    """Nobody is led to pay with another tax than the one whose sum they saw."""
+    if "taxed" not in values or session.outcome:
+        return
+    terms = signup.tax_terms_of(ctx, session, catalog)
+    if values["taxed"] != tax_shown(terms, session.country):
+        message = "The tax is another one where you are. Below is what the plan costs with it."
+        raise ValidationError(message, field="country")
 
 
 def _require_trial(ctx: Context, session: SignupSession) -> None:

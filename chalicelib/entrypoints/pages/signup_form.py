@@ -16,7 +16,7 @@ from chalicelib.domain.signup_rules import MOST_SEATS, merged, sales_reason, zon
 from chalicelib.entrypoints.pages.signup_view import interval_value, read_interval
 
 FIELDS = ("token", "offer", "plan", "interval", "currency", "quantity", "email", "name", "company", "company_size",
-           "country", "note", "action")  # fmt: skip
+           "country", "state", "tax_id", "taxed", "note", "action")  # fmt: skip
 
 
 def read_form(raw: bytes) -> dict[str, str]:
@@ -50,6 +50,8 @@ def earlier_values(ctx: Context, session_id: str | None) -> dict[str, str]:
         "company": session.company,
         "company_size": str(session.company_size or ""),
         "country": session.country,
+        "state": session.state,
+        "tax_id": session.tax_id,
         "quantity": str(session.quantity),
         "plan": session.plan or "",
         "currency": session.currency or "",
@@ -91,7 +93,20 @@ def order_so_far(
         company_size=int(size) if size.isdecimal() and len(size) < 9 else None,
         zone=zone_of_country(values.get("country", "")),
     )
-    return session, errors
+    return _with_place(session, catalog, values, ctx), errors
+
+
+def _with_place(
+    session: SignupSession, catalog: Catalog, values: dict[str, str], ctx: Context
+) -> SignupSession:
+    """With what tax goes by, as far as it is right."""
+    place = {name: values[name] for name in ("country", "state", "tax_id") if values.get(name)}
+    for _ in range(len(place)):
+        try:
+            return merged(session, place, catalog, ctx.now)
+        except InvalidDocumentError as error:
+            place.pop(error.problems[0].field, None)
+    return session
 
 
 def changes_of(
@@ -113,6 +128,8 @@ def changes_of(
         "company": values.get("company", ""),
         "company_size": session.company_size,
         "country": values.get("country", ""),
+        "state": values.get("state", ""),
+        "tax_id": values.get("tax_id", ""),
         "time_zone": session.zone,
         "trial": False if values.get("action") == "skip" else None,
         "note": values.get("note", ""),

@@ -20,9 +20,11 @@ from chalicelib.domain.errors import ValidationError
 from chalicelib.domain.order_price import OrderPrice
 from chalicelib.domain.price_list import Offer, price_list, yearly_saving
 from chalicelib.domain.signup_rules import sales_reason
+from chalicelib.domain.tax_rates import TaxProvider
 from chalicelib.entrypoints.formatting import format_amount, format_number
 from chalicelib.entrypoints.http.plans import label_of
 from chalicelib.entrypoints.price_words import headline
+from chalicelib.entrypoints.tax_words import tax_label, tax_name, tax_shown
 
 MOST_INTERVALS = 4
 _NAMES = {"day": "Daily", "week": "Weekly", "month": "Monthly", "year": "Yearly"}
@@ -68,6 +70,10 @@ def form_view(ctx: Context, catalog: Catalog, form: Form) -> dict[str, Any]:
         ],
         "sizes": [{"value": str(size), "name": name} for size, name in _SIZES],
         "countries": countries(),
+        "taxed": tax_shown(signup.tax_terms_of(ctx, form.session, catalog), form.session.country),
+        "asks_tax_id": catalog.tax.provider is not TaxProvider.NONE,
+        "states": any(rule.region for rule in catalog.tax.rates),
+        "tax_name": tax_name(form.session.country),
         "values": defaultdict(str, form.values),
         "errors": defaultdict(str, {name: _sentence(text) for name, text in form.errors.items()}),
         "messages": [{"field": name, "text": _sentence(text)} for name, text in form.errors.items()],
@@ -99,9 +105,13 @@ def countries() -> list[dict[str, str]]:
     return sorted(found, key=lambda each: each["name"])
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _sentence(text: str) -> str:
     """As people write one, whatever the rule that complains says it like."""
-    text = text[:1].upper() + text[1:]
+    text = _capital(text)
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -162,7 +172,12 @@ class _Shown:
     def summary(self) -> dict[str, Any]:
         price = self.price
         return {
-            "lines": [{"name": line.description, "amount": self.amount(line.total)} for line in price.lines],
+            "lines": [{"name": line.description, "amount": self.amount(line.left)} for line in price.lines],
+            "taxes": [
+                {"name": _capital(tax_label(tax, self.session.country)), "amount": self.amount(tax.tax)}
+                for tax in price.taxes
+            ],
+            "total": self.amount(price.total) if price.taxes else None,
             "due_now": self.amount(price.due_now),
             "later": self._later(),
             "trial_end": self.day(price.trial_end) if price.trial_end else None,

@@ -239,6 +239,10 @@ class PublicationView(View):
 
 
 class PlansQuery(Schema):
+    country: str | None = Field(
+        default=None, max_length=2, examples=["DE"], description="The visitor's, for what prices say of tax."
+    )
+    state: str | None = Field(default=None, max_length=200)
     currency: CurrencyCode | None = Field(
         default=None, description="The catalog's default currency if left out."
     )
@@ -317,6 +321,11 @@ class AddOnView(ProductView):
 
 class PriceListView(View):
     catalog_version: int
+    tax: str | None = Field(
+        default=None,
+        description="What the prices say of tax where the visitor is, for people.",
+        examples=["plus 19 % VAT"],
+    )
     currency: str = Field(description="As wanted, or the default one.")
     default_currency: str
     currencies: list[str] = Field(description="In which something is sold.")

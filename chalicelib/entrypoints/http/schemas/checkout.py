@@ -10,7 +10,7 @@ from pydantic import Field
 from chalicelib.domain.calendar import IntervalUnit
 from chalicelib.domain.checkout import CheckoutMode, CheckoutStatus
 from chalicelib.entrypoints.http.kit import Schema, View
-from chalicelib.entrypoints.http.schemas.customers import Email, Text
+from chalicelib.entrypoints.http.schemas.customers import Email, TaxIdValue, Text
 from chalicelib.entrypoints.http.schemas.subscriptions import (
     AddOnRequest,
     Code,
@@ -42,6 +42,8 @@ class CheckoutSessionRequest(Schema):
     customer_name: Text | None = None
     company: Text | None = Field(default=None, description="As invoices name the buyer.")
     country: Country | None = None
+    state: Text | None = Field(default=None, description="Where tax is that of a state or province.")
+    tax_id: TaxIdValue | None = Field(default=None, description="Form and check digits are looked at.")
     language: Language | None = None
     time_zone: TimeZone | None = None
     plan: Name = Field(examples=["pro"])

@@ -12,7 +12,8 @@ from chalicelib.domain.profile import LARGEST_COMPANY
 from chalicelib.domain.signup_rules import LONGEST_NOTE, MOST_SEATS
 from chalicelib.entrypoints.http.kit import Schema, View
 from chalicelib.entrypoints.http.schemas.checkout import Country, Language, ReturnUrl, TimeZone
-from chalicelib.entrypoints.http.schemas.customers import Cursor, Email, Limit, Text
+from chalicelib.entrypoints.http.schemas.customers import Cursor, Email, Limit, TaxIdValue, Text
+from chalicelib.entrypoints.http.schemas.invoices import TaxSumView
 from chalicelib.entrypoints.http.schemas.subscriptions import AddOnRequest, Code, Currency, Name
 
 
@@ -26,6 +27,8 @@ class SignupSessionRequest(Schema):
         default=None, ge=1, le=LARGEST_COMPANY, description="People employed; above 100 sales take over."
     )
     country: Country | None = None
+    state: Text | None = Field(default=None, description="Where tax is that of a state or province.")
+    tax_id: TaxIdValue | None = Field(default=None, description="Form and check digits are looked at.")
     language: Language | None = None
     time_zone: TimeZone | None = None
     currency: Currency | None = None
@@ -64,6 +67,8 @@ class SignupSessionView(View):
     company: str
     company_size: int | None
     country: str
+    state: str
+    tax_id: str
     language: str
     time_zone: str
     currency: str | None
@@ -99,7 +104,7 @@ class SignupSessionPage(View):
 class PriceLineView(View):
     description: str
     quantity: int
-    amount: int
+    amount: int = Field(description="With tax.")
 
 
 class SignupPriceView(View):
@@ -109,6 +114,7 @@ class SignupPriceView(View):
     lines: list[PriceLineView] = Field(
         description="Of the first invoice; after a trial, of the one at its end."
     )
+    taxes: list[TaxSumView] = Field(description="Within `total`, one for each rate.")
     total: int
     due_now: int
     card_required: bool = Field(description="Whether completing leads to a payment page.")
