@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from chalicelib.application.context import Context
@@ -20,6 +20,7 @@ from chalicelib.application.upcoming import upcoming_invoice
 from chalicelib.domain.credit_note_document import document_of_note
 from chalicelib.domain.customer import Customer
 from chalicelib.domain.document import Document
+from chalicelib.domain.environment import LIVE
 from chalicelib.domain.invoice_document import document_of
 
 
@@ -131,15 +132,19 @@ def upcoming_document(ctx: Context, printing: Printing, subscription_id: str) ->
     draft = upcoming_invoice(ctx, subscription_id)
     customer = ctx.store.get(customer_key(ctx.env, draft.customer_id))
     language = customer.language if isinstance(customer, Customer) else "en"
-    return printing.press.draw(printing.word(document_of(draft), language))
+    return printing.press.draw(_sheet(ctx, printing, document_of(draft), language))
 
 
 def _address(ctx: Context, printing: Printing, document: Document, language: str) -> str:
-    sheet = printing.word(document, language)
+    sheet = _sheet(ctx, printing, document, language)
     name = f"{ctx.env}/{document.reference}/{document.id}/{_digest(sheet, printing.press.edition)}.pdf"
     if not printing.shelf.has(name):
         printing.shelf.put(name, printing.press.draw(sheet), file_name=sheet.file_name)
     return printing.shelf.address(name)
+
+
+def _sheet(ctx: Context, printing: Printing, document: Document, language: str) -> Sheet:
+    return printing.word(replace(document, is_test=ctx.env != LIVE), language)
 
 
 def _digest(sheet: Sheet, edition: str) -> str:

@@ -117,3 +117,5 @@ class Document:
     period: Period | None = None
     tax_notes: tuple[str, ...] = ()
     about: str = ""
+    is_test: bool = False
+    """Of a sandbox: no money moves, and every page says so."""

@@ -13,6 +13,7 @@ class Words:
     invoice: str
     credit_note: str
     draft: str
+    test: str
     void: str
     number: str
     about: str
@@ -56,6 +57,7 @@ class Words:
     brought: str
     page: str
     draft_note: str
+    test_note: str
     tax_notes: dict[str, str]
     methods: dict[str, str]
 
@@ -64,6 +66,7 @@ _EN: Final = Words(
     invoice="Invoice",
     credit_note="Credit note",
     draft="Draft",
+    test="Test",
     void="Void",
     number="Number",
     about="Of invoice",
@@ -107,6 +110,7 @@ _EN: Final = Words(
     brought="Brought forward",
     page="Page {page} of {pages}",
     draft_note="A preview as things stand today. It is not an invoice and asks for no payment.",
+    test_note="A test: no money was moved, and nothing is due.",
     tax_notes={
         "reverse_charge": "Reverse charge: VAT is to be accounted for by the recipient.",
         "exempt": "Exempt from tax.",
@@ -123,6 +127,7 @@ _DE: Final = Words(
     invoice="Rechnung",
     credit_note="Gutschrift",
     draft="Entwurf",
+    test="Test",
     void="Storniert",
     number="Nummer",
     about="Zur Rechnung",
@@ -166,6 +171,7 @@ _DE: Final = Words(
     brought="Übertrag",
     page="Seite {page} von {pages}",
     draft_note="Eine Vorschau nach heutigem Stand. Sie ist keine Rechnung und fordert keine Zahlung.",
+    test_note="Ein Test: Es wurde kein Geld bewegt, und nichts ist zu zahlen.",
     tax_notes={
         "reverse_charge": "Steuerschuldnerschaft des Leistungsempfängers (Reverse Charge).",
         "exempt": "Von der Steuer befreit.",
@@ -182,6 +188,7 @@ _FR: Final = Words(
     invoice="Facture",
     credit_note="Avoir",
     draft="Brouillon",
+    test="Test",
     void="Annulée",
     number="Numéro",
     about="Sur la facture",
@@ -225,6 +232,7 @@ _FR: Final = Words(
     brought="Report",
     page="Page {page} sur {pages}",
     draft_note="Un aperçu à ce jour. Ce n’est pas une facture et ne demande aucun paiement.",
+    test_note="Un test : aucun paiement n’a été effectué et rien n’est dû.",
     tax_notes={
         "reverse_charge": "Autoliquidation : la TVA est due par le preneur.",
         "exempt": "Exonéré de taxe.",

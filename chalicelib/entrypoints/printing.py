@@ -49,7 +49,7 @@ class _Printer:
         seller = self._party(document.seller)
         return Sheet(
             title=words.credit_note if document.kind is DocumentKind.CREDIT_NOTE else words.invoice,
-            stamp={Standing.DRAFT: words.draft, Standing.VOID: words.void}.get(document.standing, ""),
+            stamp=self._stamp(),
             language=self._language,
             paper="letter" if document.seller.country in _LETTER_PAPER else "a4",
             number=document.number,
@@ -68,6 +68,11 @@ class _Printer:
             page=words.page,
             file_name=f"{_plain(document.number) or 'draft'}.pdf",
         )
+
+    def _stamp(self) -> str:
+        document, words = self._document, self._words
+        standing = {Standing.DRAFT: words.draft, Standing.VOID: words.void}.get(document.standing, "")
+        return " · ".join(part for part in (words.test if document.is_test else "", standing) if part)
 
     def _party(self, party: Party) -> tuple[str, ...]:
         """Name, address with the country's name, address for mail, tax ids. The name is empty where there is none."""
@@ -192,6 +197,8 @@ class _Printer:
             yield self._words.tax_notes.get(note, note)
         if self._document.standing is Standing.DRAFT:
             yield self._words.draft_note
+        if self._document.is_test:
+            yield self._words.test_note
 
     def _day(self, at: datetime) -> str:
         return format_day(local_day(at, self._document.zone), self._language)

@@ -60,12 +60,27 @@ def follow(billing, address):
 
 def test_an_invoice_is_made_once_and_named_by_what_it_shows(billing, shelf, invoice):
     text = fetch(billing, shelf, invoice)
-    for said in ("Rechnung", invoice["number"], "Ada Lovelace Ltd", "19,00 $ bezahlt am", "Endziffern 4242"):
+    for said in (
+        "Rechnung",
+        "TEST",
+        invoice["number"],
+        "Ada Lovelace Ltd",
+        "19,00 $ bezahlt am",
+        "Endziffern 4242",
+    ):
         assert said in text
     assert fetch(billing, shelf, invoice) == text
     (name,) = shelf.made
     env = billing.api.sandbox.environment.id
     assert name.startswith(f"{env}/{invoice['customer']}/{invoice['id']}/")
+
+
+def test_only_a_sandboxes_documents_are_tests(billing, shelf):
+    live = billing.api.live
+    answer = billing("GET", f"/v1/invoices/{billing.foreign()['latest_invoice']}/pdf", key=live.secret_token)
+    assert answer.status == 302
+    assert "TEST" not in read(shelf.documents[name_of(answer)])
+    assert name_of(answer).startswith("live/")
 
 
 def test_what_changed_since_is_another_document(billing, shelf, invoice):
@@ -128,7 +143,7 @@ def test_the_next_invoice_is_a_draft_and_not_kept(billing, shelf, invoice, accep
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, PDF)
     assert answer.body.startswith(b"%PDF-")
     text = read(answer.body)
-    for said in ("ENTWURF", "wird am 1. April 2027 berechnet", "keine Rechnung"):
+    for said in ("TEST · ENTWURF", "wird am 1. April 2027 berechnet", "keine Rechnung"):
         assert said in text
     assert invoice["number"] not in text
     assert shelf.made == []

@@ -138,6 +138,14 @@ def test_how_it_stands(status, stamp, headline):
     assert ("Amount due" in {total.label for total in sheet.totals}) == (status is not InvoiceStatus.VOID)
 
 
+@pytest.mark.parametrize(
+    ("status", "stamp"), [(InvoiceStatus.OPEN, "Test"), (InvoiceStatus.VOID, "Test · Storniert")]
+)
+def test_what_is_of_a_sandbox_is_marked(status, stamp):
+    sheet = sheet_of(replace(document_of(replace(opened(), status=status)), is_test=True), "de")
+    assert (sheet.stamp, sheet.notes[-1]) == (stamp, words_of("de").test_note)
+
+
 def test_nothing_to_pay_is_said():
     invoice = opened(credits=(Credit(9900, "USD", NOW, "gift"),))
     sheet = sheet_of(document_of(invoice), "en")
