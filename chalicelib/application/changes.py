@@ -23,6 +23,7 @@ from chalicelib.application.subscriptions import (
     require_method,
 )
 from chalicelib.domain import billing, changing, ids
+from chalicelib.domain.calendar import anchor_on
 from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.change import (
     ChangeOrder,
@@ -150,6 +151,7 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
         change_id,
         prorate=order.prorate,
         is_large=is_large(subscription, target, current),
+        anchor=anchor_on(order.billing_day, at, subscription.zone) if order.billing_day and at else None,
     )
     redeemed = coupons.redeemed(ctx, replace(subscription, items=target.items), order.coupon)
     change = replace(change, adds=redeemed.redemptions)

@@ -170,6 +170,16 @@ def calendar_anchor(start: datetime, zone: str, interval: Interval) -> datetime:
     return day_start(first, zone)
 
 
+def anchor_on(day_of_month: int, near: datetime, zone: str) -> datetime:
+    """The last midnight on such a day of a month at or before `near`, where months that are too short are passed
+    over: an anchor keeps its day.
+    """
+    day = local_day(near, zone)
+    while day.day != day_of_month:
+        day -= timedelta(days=1)
+    return day_start(day, zone)
+
+
 def local_day(instant: datetime, zone: str) -> date:
     """The calendar day of the instant in the zone."""
     return require_utc(instant).astimezone(zone_info(zone)).date()

@@ -47,6 +47,8 @@ class ChangeOrder:
     add_ons: tuple[tuple[str, int], ...] | None = None
     at: When | datetime | None = None
     prorate: bool = True
+    billing_day: int | None = None
+    """Day of the month on which periods begin, after the present one."""
     reprice: bool = False
     """What is kept is sold anew too, at the current catalog's prices."""
     coupon: str | None = None
@@ -101,6 +103,10 @@ def takes_effect(
     A trial's end is the end of its period: what changes within it is not paid for, so it changes now.
     """
     period = subscription.period
+    if order.billing_day is not None:
+        _require_movable(subscription, order, target)
+        assert period is not None
+        return period.end
     if period is None or subscription.status is Status.TRIALING:
         if isinstance(order.at, datetime) or order.at is When.PERIOD_END:
             raise ValidationError("there is no period that could end first", field="at", fix="leave it out")
@@ -142,8 +148,22 @@ def require_changeable(subscription: Subscription, order: ChangeOrder, target: T
             subscription=subscription.id,
             invoice=subscription.pending.invoice_id,
         )
-    if order.coupon is None and is_same(subscription, target):
+    if order.coupon is None and order.billing_day is None and is_same(subscription, target):
         raise InvalidStateError("this is what the subscription has already", subscription=subscription.id)
+
+
+def _require_movable(subscription: Subscription, order: ChangeOrder, target: Target) -> None:
+    """ValidationError unless periods are of months, stay so long, and the day moves with their end."""
+    period, interval = subscription.period, subscription.interval
+    refusals = (
+        (period is None or subscription.status is Status.TRIALING, "nothing is billed yet"),
+        (interval is None or interval.months is None, "its periods are not of months"),
+        (target.interval != interval, "another interval begins on its own day"),
+        (order.at not in (None, When.PERIOD_END), "it moves at the end of the period"),
+    )
+    for refused, why in refusals:
+        if refused:
+            raise ValidationError(f"the billing day stays: {why}", field="billing_day", fix="leave it out")
 
 
 def require_seats(target: Target, members: Sequence[Member], *, per_seat: bool) -> None:

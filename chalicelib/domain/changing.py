@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.domain import in_arrears
 from chalicelib.domain.billing import recurring_lines
-from chalicelib.domain.calendar import Period, calendar_anchor
+from chalicelib.domain.calendar import Period, calendar_anchor, period_at
 from chalicelib.domain.change import Direction, Target
 from chalicelib.domain.change_lines import Stretch, billed_lines, prorated, stays, unused
 from chalicelib.domain.discount import Redemption, kept_on_change
@@ -40,7 +40,13 @@ class Changed:
 
 
 def pending_change(
-    target: Target, at: datetime, change_id: str, *, prorate: bool = True, is_large: bool = False
+    target: Target,
+    at: datetime,
+    change_id: str,
+    *,
+    prorate: bool = True,
+    is_large: bool = False,
+    anchor: datetime | None = None,
 ) -> PendingChange:
     return PendingChange(
         at=at,
@@ -51,6 +57,7 @@ def pending_change(
         direction=str(target.direction),
         prorate=prorate,
         is_large=is_large,
+        anchor=anchor,
     )
 
 
@@ -128,6 +135,22 @@ def in_force(subscription: Subscription, change: PendingChange, now: datetime) -
     if subscription.status is Status.TRIALING or _keeps_period(subscription, change):
         return after
     return began(after, now)
+
+
+def moved_to(subscription: Subscription, anchor: datetime, start: datetime) -> Subscription:
+    """The subscription counted from another anchor, in a period from `start` to the next boundary: a stub."""
+    assert subscription.interval is not None
+    cycle, full = period_at(anchor, subscription.zone, subscription.interval, start)
+    moved_by = cycle - (subscription.cycle + 1)
+    return replace(
+        subscription,
+        anchor=anchor,
+        billing=Billing.ANNIVERSARY,
+        cycle=cycle,
+        period=Period(start, full.end),
+        phases=tuple(replace(each, from_cycle=each.from_cycle + moved_by) for each in subscription.phases),
+        changes=(),
+    )
 
 
 def _phases_after(subscription: Subscription, change: PendingChange) -> tuple[Phase, ...]:

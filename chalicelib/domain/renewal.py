@@ -100,6 +100,8 @@ def _ahead(subscription: Subscription, start: datetime) -> tuple[Subscription, t
         before = subscription
         subscription = changing.in_force(before, change, start)
         subscription, facts = changing.noted(before, subscription, change)
+        if change.anchor is not None:
+            return _in_phase(changing.moved_to(subscription, change.anchor, start)), facts
         if change.interval != before.interval:
             return replace(subscription, changes=()), facts
     cycle = subscription.cycle + 1

@@ -160,6 +160,8 @@ class PendingChange:
     redemptions: tuple[Redemption, ...] = ()
     resumes_at: datetime | None = None
     """Of a pause to come: when it ends by itself, None where somebody has to end it."""
+    anchor: datetime | None = None
+    """Periods count from here when it has come about; the first one is the time until the next boundary."""
     is_large: bool = False
     """It raises the recurring revenue by so much that sales are told."""
 

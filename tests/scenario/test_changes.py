@@ -283,6 +283,34 @@ class TestOnADate:
         assert refused.value.field == "at"
 
 
+class TestBillingDay:
+    def test_the_time_until_it_is_billed_by_its_share(self, world: World) -> None:
+        sub = bought(world)
+        sub = change(world, sub, billing_day=20)
+        world.advance(to="2024-06-01T00:00:00+00:00")
+        assert [
+            [str(i.period.start.date()), str(i.period.end.date())] for i in world.invoices(sub) if i.period
+        ] == [
+            ["2024-03-05", "2024-04-05"],
+            ["2024-04-05", "2024-04-20"],
+            ["2024-04-20", "2024-05-20"],
+            ["2024-05-20", "2024-06-20"],
+        ]
+        assert amounts(world, sub) == [[1000], [484], [1000], [1000]]
+
+    def test_the_31st_stays_the_31st(self, world: World) -> None:
+        sub = change(world, bought(world), billing_day=31)
+        world.advance(to="2024-07-02T00:00:00+00:00")
+        ends = [i.period.end.date().isoformat() for i in world.invoices(sub) if i.period]
+        assert ends[1:] == ["2024-04-30", "2024-05-31", "2024-06-30", "2024-07-31"]
+
+    @pytest.mark.parametrize("order", [{"at": When.NOW}, {"interval": YEAR}])
+    def test_what_makes_no_sense_is_refused(self, world: World, order: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError) as refused:
+            change(world, bought(world), billing_day=20, **order)
+        assert refused.value.field == "billing_day"
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("order", "error"),

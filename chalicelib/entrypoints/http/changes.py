@@ -314,6 +314,7 @@ def _order(body: ChangeTerms) -> ChangeOrder:
         add_ons=add_ons,
         at=require_utc(body.at) if isinstance(body.at, datetime) else body.at,
         prorate=body.prorate,
+        billing_day=body.billing_day,
         reprice=body.reprice,
         coupon=body.coupon,
     )

@@ -54,6 +54,9 @@ class ChangeTerms(Schema):
     prorate: bool = Field(
         default=True, description="Whether the rest of the period is charged and credited, where it goes on."
     )
+    billing_day: int | None = Field(
+        default=None, ge=1, le=31, description="Day of the month on which periods begin, from the end of this one."
+    )
     reprice: bool = Field(
         default=False, description="What is kept is sold anew too, at the current catalog's prices."
     )
