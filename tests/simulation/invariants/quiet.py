@@ -20,10 +20,15 @@ ABOUT_ARREARS = (
 
 
 def quiet_hours(world: World) -> Iterator[str]:
+    known: dict[str, Subscription] = {}
     policies: dict[str, tuple[DunningPolicy, str]] = {}
     for _, record in world.store.committed:
-        if isinstance(record, Subscription) and record.dunning is not None:
-            policies[record.id] = (record.dunning.policy, record.zone)
+        if isinstance(record, Subscription):
+            before, known[record.id] = known.get(record.id), record
+            if record.dunning is not None:
+                policies[record.id] = (record.dunning.policy, record.zone)
+            elif before is not None and before.dunning is None and before.plan != record.plan:
+                policies.pop(record.id, None)  # another plan has another policy
         if not isinstance(record, JournalEntry) or any(f.type == LETTER_DUE for f in record.facts):
             continue  # one that was held goes out when the tick comes round, however late that is
         letter = letter_of(LIVE, record)
