@@ -1,4 +1,4 @@
-"""Coupons: offered, redeemed on a subscription, taken off it, and given back where nothing was paid.
+"""Coupons redeemed on a subscription, taken off it, and given back where nothing was paid (offered: `coupon_offers`).
 
 Every way to redeem goes through `redeemed`, and what it answers is committed with what it is redeemed on: the
 limits hold because the counts are written on condition that nobody else has written them.
@@ -11,24 +11,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.application import decisions
-from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.ports import Page
+from chalicelib.application.coupon_offers import counts_of, find
 from chalicelib.application.records import child_key
 from chalicelib.domain import ids, redeeming
 from chalicelib.domain.coupon import (
-    CouponCount,
     CouponUse,
-    OfferedCoupon,
-    counts_owner,
-    coupon_id,
     read_code,
     use_id,
 )
 from chalicelib.domain.decision import Decision
-from chalicelib.domain.discount import Coupon, Redemption
+from chalicelib.domain.discount import Redemption
 from chalicelib.domain.errors import (
-    AlreadyExistsError,
     InvalidStateError,
     NotFoundError,
     ValidationError,
@@ -55,59 +49,13 @@ class Redeemed:
         return replace(decision, also=decision.also + self.records, facts=decision.facts + self.facts)
 
 
-def create_coupon(ctx: Context, coupon: Coupon) -> OfferedCoupon:
-    """Offer a coupon. ValidationError for a plan that is not in the catalog, AlreadyExistsError for a code that is
-    taken. Safe to run twice: the same request finds what it made.
-    """
-    for index, plan in enumerate(coupon.plans):
-        if all(each.id != plan for each in current_catalog(ctx).plans):
-            raise ValidationError(f"there is no plan {plan!r}", field=f"plans[{index}]")
-    request = ids.token("coupon", ctx.request_key, ctx.request_print)
-    offered = OfferedCoupon(
-        id=coupon_id(read_code(coupon.id, field="id")), coupon=coupon, created_at=ctx.now, request=request
-    )
-
-    def decide() -> OfferedCoupon:
-        existing = ctx.store.get(child_key(OfferedCoupon, ctx.env, offered.id))
-        if existing is not None and existing.request != request:
-            raise AlreadyExistsError(f"there is a coupon {coupon.id}", field="id", fix="choose another code")
-        if existing is None:
-            ctx.store.commit(ctx.env, offered)
-        return existing or replace(offered, version=1)
-
-    return deciding(decide)
-
-
-def archive_coupon(ctx: Context, code: str) -> OfferedCoupon:
-    """Nobody redeems it any more; who has it keeps it. Safe to run twice."""
-
-    def decide() -> OfferedCoupon:
-        offered = get_coupon(ctx, code)
-        if offered.archived_at is not None:
-            return offered
-        archived = replace(offered, archived_at=ctx.now)
-        ctx.store.commit(ctx.env, archived)
-        return replace(archived, version=archived.version + 1)
-
-    return deciding(decide)
-
-
-def get_coupon(ctx: Context, code: str) -> OfferedCoupon:
-    """By its code, in whatever case; NotFoundError."""
-    offered = _find(ctx, code)
-    if offered is None:
-        raise NotFoundError("no such coupon", id=code)
-    return offered
-
-
-def list_coupons(ctx: Context, *, limit: int, cursor: str | None = None) -> Page:
-    """Newest first."""
-    return ctx.store.listing(OfferedCoupon, ctx.env, limit=limit, cursor=cursor)
-
-
-def times_redeemed(ctx: Context, offered: OfferedCoupon) -> int:
-    """Less what was given back."""
-    return sum(count.redeemed for count in _counts(ctx, read_code(offered.coupon.id)))
+def require_offered(ctx: Context, code: str) -> None:
+    """ValidationError for a code that nobody can redeem now; whether this customer can is known with their order."""
+    offered = find(ctx, code)
+    coupon = offered.coupon if offered is not None else None
+    over = coupon is not None and coupon.valid_until is not None and ctx.now >= coupon.valid_until
+    if offered is None or offered.archived_at is not None or over:
+        raise ValidationError(f"there is no coupon {code}", field="coupon", fix="check the spelling")
 
 
 def redeemed(ctx: Context, subscription: Subscription, code: str | None) -> Redeemed:
@@ -119,7 +67,7 @@ def redeemed(ctx: Context, subscription: Subscription, code: str | None) -> Rede
     """
     if code is None:
         return Redeemed(subscription=subscription)
-    offered = _find(ctx, read_code(code))
+    offered = find(ctx, read_code(code))
     if offered is None:
         raise ValidationError(f"there is no coupon {code}", field="coupon", fix="check the spelling")
     if len(subscription.redemptions) >= MOST_COUPONS:
@@ -127,7 +75,7 @@ def redeemed(ctx: Context, subscription: Subscription, code: str | None) -> Rede
     customer = subscription.customer_id
     taking = redeeming.Taking(
         subscription=subscription,
-        counts=_counts(ctx, read_code(code)),
+        counts=counts_of(ctx, read_code(code)),
         uses=ctx.store.children(CouponUse, ctx.env, customer),
         has_paid=offered.coupon.first_time and _has_paid(ctx, customer),
     )
@@ -211,24 +159,12 @@ def _returned(
     for redemption in redemptions:
         code = read_code(redemption.coupon.id)
         use = ctx.store.get(child_key(CouponUse, ctx.env, use_id(subscription.customer_id, code)))
-        counts = [] if use is None else [each for each in _counts(ctx, code) if each.shard == use.shard]
+        counts = [] if use is None else [each for each in counts_of(ctx, code) if each.shard == use.shard]
         if use is None or not counts or use.returned_at or use.subscription_id != subscription.id:
             continue
         back, count, fact = redeeming.given_back(subscription, redemption, use, counts[0], ctx.now)
         decision = replace(decision, also=(*decision.also, back, count), facts=(*decision.facts, fact))
     return decision
-
-
-def _find(ctx: Context, code: str) -> OfferedCoupon | None:
-    try:
-        wanted = read_code(code)
-    except ValidationError:
-        return None
-    return ctx.store.get(child_key(OfferedCoupon, ctx.env, coupon_id(wanted)))
-
-
-def _counts(ctx: Context, code: str) -> list[CouponCount]:
-    return ctx.store.children(CouponCount, ctx.env, counts_owner(code))
 
 
 def _has_paid(ctx: Context, customer_id: str) -> bool:

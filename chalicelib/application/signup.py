@@ -16,6 +16,7 @@ from chalicelib.domain.catalog import Catalog, Plan, TrialTerms
 from chalicelib.domain.checkout import SignupSession, SignupStatus
 from chalicelib.domain.customer import Account, Customer
 from chalicelib.domain.decision import Decision
+from chalicelib.domain.errors import DomainError
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.order_price import OrderPrice, price_order
 from chalicelib.domain.profile import revised
@@ -97,7 +98,8 @@ def list_signups(
 def price_signup(ctx: Context, signup_id: str) -> OrderPrice:
     """The exact first invoice and the renewal after it, as completing now would make them. Writes nothing.
 
-    QuoteRequiredError for a plan without a price; ValidationError names what is missing or not offered.
+    QuoteRequiredError for a plan without a price; ValidationError names what is missing or not offered;
+    InvalidStateError why the coupon cannot be redeemed.
     """
     return price_of(ctx, get_signup(ctx, signup_id))
 
@@ -124,6 +126,15 @@ def tax_terms_of(ctx: Context, session: SignupSession, catalog: Catalog) -> TaxT
     return terms_of(_shown_customer(ctx, session), catalog)
 
 
+def coupon_problem(ctx: Context, session: SignupSession) -> str | None:
+    """Why the session's coupon cannot be redeemed with its order; None where it can, or something else is wrong."""
+    try:
+        price_of(ctx, session)
+    except DomainError as error:
+        return error.message if error.field == "coupon" else None
+    return None
+
+
 def abandon_signup(ctx: Context, signup_id: str) -> None:
     """The due row of a sign-up: nothing has happened for a day. Kept, and reported once; safe to run twice."""
 
@@ -145,6 +156,8 @@ def _merged(ctx: Context, session: SignupSession, changes: Mapping[str, Any]) ->
     for field in ("success_url", "cancel_url"):
         if changes.get(field):
             require_allowed(changes[field], ctx.services.allowed_origins, field=field)
+    if changes.get("coupon"):
+        coupons.require_offered(ctx, changes["coupon"])
     return signup_rules.merged(session, changes, current_catalog(ctx), ctx.now)
 
 

@@ -48,8 +48,7 @@ BY_QUERY = ["/v1/invoices", "/v1/payments", "/v1/subscriptions"]
 KINDS = {
     "/v1/customers": "cus", "/v1/subscriptions": "sub", "/v1/invoices": "inv", "/v1/payments": "pay",
     "/v1/checkout_sessions": "chk", "/v1/signup_sessions": "sus", "/v1/leads": "led", "/v1/api_keys": "key",
-    "/v1/clock/advances": "adv", "/v1/credit_notes": "crn",
-    "/v1/clock/advances": "adv", "/v1/coupons": "cpn",
+    "/v1/clock/advances": "adv", "/v1/credit_notes": "crn", "/v1/coupons": "cpn",
 }  # fmt: skip
 WITH_IDS = [each for each in REAL if "{id}" in each.path and not each.public]
 

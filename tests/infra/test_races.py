@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from threading import Barrier
@@ -22,6 +23,8 @@ from chalicelib.application import (
     checkout,
     checkout_opening,
     collection,
+    coupon_offers,
+    coupons,
     customers,
     dunning,
     invoices,
@@ -37,7 +40,9 @@ from chalicelib.application.idempotency import claim_request
 from chalicelib.application.ports import VersionConflict
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.change import ChangeOrder
+from chalicelib.domain.coupon import CouponUse
 from chalicelib.domain.customer import Claim
+from chalicelib.domain.discount import Coupon
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import (
     ConflictError,
@@ -293,6 +298,44 @@ def test_no_more_is_taken_than_there_is_of_five(ops):
 
     with ThreadPoolExecutor(16) as pool:
         assert sum(pool.map(lambda _: take(), range(200))) == 5
+
+
+def test_two_hundred_redeem_a_coupon_that_there_are_five_of(parts):
+    """On subscriptions that run, each asked for by several at once; who met another's write repeats the request."""
+    world = World(parts=parts)
+    coupon_offers.create_coupon(world.ctx(), Coupon(id="FIVE", percent="50", max_redemptions=5))
+    subscribed = [world.subscribe(world.customer(), "free") for _ in range(40)]
+
+    def redeem(number: int) -> None:
+        for _ in range(20):
+            with suppress(ConflictError, InvalidStateError):
+                coupons.apply_coupon(world.ctx(), subscribed[number % 40].id, "five")
+                return
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(redeem, range(200)))
+    held = [sub.id for sub in map(world.reload, subscribed) if sub.redemptions]
+    offered = coupon_offers.get_coupon(world.ctx(), "five")
+    assert len(held) == coupon_offers.times_redeemed(world.ctx(), offered) == 5
+    uses = [use for sub in subscribed for use in parts.store.children(CouponUse, world.env, sub.customer_id)]
+    assert sorted(use.subscription_id for use in uses) == sorted(held)
+
+
+def test_of_one_customers_subscriptions_created_at_once_one_has_the_coupon(parts):
+    world = World(parts=parts)
+    coupon_offers.create_coupon(world.ctx(), Coupon(id="ONE", percent="50"))
+    customer = world.customer("pm_card_visa")
+
+    def subscribe(number: int) -> object:
+        return world.subscribe(
+            customer, "starter", trial_days=0, coupon="one", request=f"request-of-{number}"
+        )
+
+    answers = together(*(partial(subscribe, number) for number in range(8)))
+    assert refusals(answers).keys() <= {ConflictError.__name__, InvalidStateError.__name__}
+    assert sum(isinstance(answer, Subscription) for answer in answers) == 1
+    assert len(parts.gateway.charges()) == 1
+    assert_books(world)
 
 
 def test_eight_processes_keep_to_one_rate(ops):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalice.app import Blueprint
 
-from chalicelib.application import coupons as use_cases
+from chalicelib.application import coupon_offers, coupons
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import require_utc
 from chalicelib.domain.coupon import OfferedCoupon
@@ -37,7 +37,7 @@ bp = Blueprint(__name__)
     errors=(ValidationError, NotFoundError, AlreadyExistsError, ConflictError),
 )
 def create_coupon(call: Call[CouponRequest]) -> CouponView:
-    return _view(use_cases.create_coupon(call.ctx, _coupon(call)), redeemed=0)
+    return _view(coupon_offers.create_coupon(call.ctx, _coupon(call)), redeemed=0)
 
 
 @endpoint(
@@ -52,7 +52,7 @@ def create_coupon(call: Call[CouponRequest]) -> CouponView:
     errors=(ValidationError,),
 )
 def list_coupons(call: Call[None]) -> CouponPage:
-    page = use_cases.list_coupons(call.ctx, limit=call.query.limit, cursor=call.query.cursor)
+    page = coupon_offers.list_coupons(call.ctx, limit=call.query.limit, cursor=call.query.cursor)
     return CouponPage(data=[_view(each) for each in page.records], next_cursor=page.cursor)
 
 
@@ -67,8 +67,8 @@ def list_coupons(call: Call[None]) -> CouponPage:
     errors=(NotFoundError,),
 )
 def get_coupon(call: Call[None]) -> CouponView:
-    offered = use_cases.get_coupon(call.ctx, call.path["id"])
-    return _view(offered, redeemed=use_cases.times_redeemed(call.ctx, offered))
+    offered = coupon_offers.get_coupon(call.ctx, call.path["id"])
+    return _view(offered, redeemed=coupon_offers.times_redeemed(call.ctx, offered))
 
 
 @endpoint(
@@ -82,8 +82,8 @@ def get_coupon(call: Call[None]) -> CouponView:
     errors=(NotFoundError, ConflictError),
 )
 def archive_coupon(call: Call[None]) -> CouponView:
-    offered = use_cases.archive_coupon(call.ctx, call.path["id"])
-    return _view(offered, redeemed=use_cases.times_redeemed(call.ctx, offered))
+    offered = coupon_offers.archive_coupon(call.ctx, call.path["id"])
+    return _view(offered, redeemed=coupon_offers.times_redeemed(call.ctx, offered))
 
 
 @endpoint(
@@ -99,7 +99,7 @@ def archive_coupon(call: Call[None]) -> CouponView:
 )
 def apply_coupon(call: Call[ApplyCouponRequest]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
-    return subscription_view(use_cases.apply_coupon(call.ctx, subscription_id, call.body.coupon))
+    return subscription_view(coupons.apply_coupon(call.ctx, subscription_id, call.body.coupon))
 
 
 @endpoint(
@@ -114,7 +114,7 @@ def apply_coupon(call: Call[ApplyCouponRequest]) -> SubscriptionView:
 )
 def remove_coupon(call: Call[None]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
-    return subscription_view(use_cases.remove_coupon(call.ctx, subscription_id, call.path["coupon"]))
+    return subscription_view(coupons.remove_coupon(call.ctx, subscription_id, call.path["coupon"]))
 
 
 def _coupon(call: Call[CouponRequest]) -> Coupon:

@@ -115,7 +115,7 @@ def update_signup_session(call: Call[SignupSessionRequest]) -> SignupSessionView
     publishable=True,
     tag="Sign-up",
     summary="The exact first invoice and the next renewal, without changing anything",
-    errors=(NotFoundError, ValidationError, QuoteRequiredError),
+    errors=(NotFoundError, ValidationError, InvalidStateError, QuoteRequiredError),
 )
 def price_signup_session(call: Call[None]) -> SignupPriceView:
     return price_view(use_cases.price_signup(call.ctx, call.path["id"]))

@@ -72,6 +72,7 @@ class SignupQuery(BaseModel):
     interval: str | None = None
     interval_count: str | None = None
     currency: str | None = None
+    coupon: str | None = None
     language: str | None = None
     key: str | None = None
     session: str | None = None
@@ -135,7 +136,7 @@ def send_form(call: Call[None]) -> Reply:
             completed = _complete(call, ctx, catalog, values)
     except InvalidDocumentError as error:
         return _form(call, ctx, catalog, values, {each.field: each.message for each in error.problems})
-    except (ValidationError, CardNumberError) as error:
+    except (ValidationError, CardNumberError, InvalidStateError) as error:
         return _form(call, ctx, catalog, values, {error.field or "": error.message})
     except RateLimitedError as error:
         return _later(_form(call, ctx, catalog, values, {"": _TOO_OFTEN}, status=429), error)

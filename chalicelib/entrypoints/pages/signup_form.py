@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -10,13 +11,14 @@ from chalicelib.application.context import Context
 from chalicelib.domain import ids
 from chalicelib.domain.catalog import Catalog, Plan
 from chalicelib.domain.checkout import SignupSession
+from chalicelib.domain.coupon import read_code
 from chalicelib.domain.currencies import is_currency
 from chalicelib.domain.errors import DomainError, InvalidDocumentError, Problem, ValidationError
 from chalicelib.domain.signup_rules import MOST_SEATS, merged, sales_reason, zone_of_country
 from chalicelib.entrypoints.pages.signup_view import interval_value, read_interval
 
 FIELDS = ("token", "offer", "plan", "interval", "currency", "quantity", "email", "name", "company", "company_size",
-           "country", "state", "tax_id", "taxed", "note", "action")  # fmt: skip
+           "country", "state", "tax_id", "taxed", "coupon", "note", "action")  # fmt: skip
 
 
 def read_form(raw: bytes) -> dict[str, str]:
@@ -56,6 +58,7 @@ def earlier_values(ctx: Context, session_id: str | None) -> dict[str, str]:
         "plan": session.plan or "",
         "currency": session.currency or "",
         "interval": interval_value(session.interval) if session.interval else "",
+        "coupon": session.coupon,
         "note": session.note,
     }
     return {name: text for name, text in found.items() if text}
@@ -68,7 +71,9 @@ def plan_of(catalog: Catalog, name: str) -> Plan | None:
 def order_so_far(
     ctx: Context, catalog: Catalog, plan: Plan, values: dict[str, str]
 ) -> tuple[SignupSession, dict[str, str]]:
-    """What the form's order comes to so far, whatever else is wrong with it; and what is wrong with the seats."""
+    """What the form's order comes to so far, whatever else is wrong with it; and what is wrong with the seats and the
+    coupon.
+    """
     errors: dict[str, str] = {}
     quantity = 1
     try:
@@ -93,7 +98,9 @@ def order_so_far(
         company_size=int(size) if size.isdecimal() and len(size) < 9 else None,
         zone=zone_of_country(values.get("country", "")),
     )
-    return _with_place(session, catalog, values, ctx), errors
+    session = _with_place(session, catalog, values, ctx)
+    session, problem = _with_coupon(ctx, session, values.get("coupon", ""))
+    return session, errors | problem
 
 
 def _with_place(
@@ -132,6 +139,7 @@ def changes_of(
         "tax_id": values.get("tax_id", ""),
         "time_zone": session.zone,
         "trial": False if values.get("action") == "skip" else None,
+        "coupon": session.coupon,
         "note": values.get("note", ""),
         "success_url": success_url,
         "cancel_url": cancel_url,
@@ -144,6 +152,18 @@ def changes_of(
         problems = tuple(Problem(name, wrong[name]) for name in FIELDS if name in wrong)
         raise InvalidDocumentError(problems[0].message, problems)
     return changes
+
+
+def _with_coupon(ctx: Context, session: SignupSession, text: str) -> tuple[SignupSession, dict[str, str]]:
+    """The session with the coupon that was entered, where it can be redeemed; else what is wrong with it."""
+    if not text:
+        return session, {}
+    try:
+        wanted = replace(session, coupon=read_code(text))
+    except ValidationError as error:
+        return session, {"coupon": error.message}
+    problem = signup.coupon_problem(ctx, wanted)
+    return (session, {"coupon": problem}) if problem else (wanted, {})
 
 
 def _missing(values: dict[str, str], *, to_sales: bool) -> dict[str, str]:

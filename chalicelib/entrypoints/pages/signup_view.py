@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -172,12 +172,13 @@ class _Shown:
     def summary(self) -> dict[str, Any]:
         price = self.price
         return {
-            "lines": [{"name": line.description, "amount": self.amount(line.left)} for line in price.lines],
+            "lines": [{"name": line.description, "amount": self.amount(line.amount)} for line in price.lines],
             "taxes": [
                 {"name": _capital(tax_label(tax, self.session.country)), "amount": self.amount(tax.tax)}
                 for tax in price.taxes
             ],
             "total": self.amount(price.total) if price.taxes else None,
+            "discounts": self._discounts(),
             "due_now": self.amount(price.due_now),
             "later": self._later(),
             "trial_end": self.day(price.trial_end) if price.trial_end else None,
@@ -189,6 +190,13 @@ class _Shown:
             else None,
             "pays": price.card_required,
         }
+
+    def _discounts(self) -> list[dict[str, str]]:
+        """What each coupon takes from the first invoice, in their order."""
+        taken: Counter[str] = Counter()
+        for share in (share for line in self.price.lines for share in line.discounts):
+            taken[share.coupon] += share.amount
+        return [{"name": name, "amount": self.amount(-amount)} for name, amount in taken.items()]
 
     def _later(self) -> dict[str, str] | None:
         price = self.price
