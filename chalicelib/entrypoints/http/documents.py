@@ -59,9 +59,9 @@ def get_credit_note_pdf(call: Call[None]) -> Reply:
     errors=(NotFoundError, InvalidStateError, ValidationError),
 )
 def get_upcoming_invoice_pdf(call: Call[None]) -> Reply:
+    content = documents.upcoming_document(call.ctx, printing_of(call.services), call.path["id"])
     if call.headers.get("accept", "").partition(",")[0].partition(";")[0].strip().lower() != PDF:
         raise ValidationError("this is a PDF", field="Accept", fix=f"send Accept: {PDF}")
-    content = documents.upcoming_document(call.ctx, printing_of(call.services), call.path["id"])
     return Reply(content=content, headers={"Content-Type": PDF})
 
 
