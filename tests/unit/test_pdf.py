@@ -22,7 +22,7 @@ from chalicelib.domain.invoice_document import document_of
 from chalicelib.entrypoints.printing import sheet_of
 from tests.documents import BUYER, line, opened, paid
 
-EDITION = ("1", "988e9eea37dd3140")
+EDITION = ("1", "b9690243ba91fb4a")
 SHEET = Sheet(
     title="Invoice", stamp="Draft", language="en", paper="a4", number="1", seller=("Seller", "Street"),
     buyer_label="Bill to", buyer=("Buyer", "Road"), facts=(("Number", "1"),), headline="€1 due",

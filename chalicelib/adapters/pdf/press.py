@@ -16,7 +16,7 @@ from reportlab.pdfgen.canvas import Canvas
 from chalicelib.adapters.pdf.flow import Part, paginate
 from chalicelib.adapters.pdf.head import draw_head, height_of_head
 from chalicelib.adapters.pdf.parts import GREY, INK, Columns, Drawn, colour, parts_of, rule
-from chalicelib.adapters.pdf.text import BOLD, REGULAR, draw, draw_right, fit
+from chalicelib.adapters.pdf.text import BOLD, REGULAR, draw, draw_right, fit, load_fonts
 from chalicelib.application.documents import Sheet
 
 _MARGIN: Final = 50.0
@@ -45,10 +45,15 @@ class _Printed:
         self._width, self._height = A4 if sheet.paper == "a4" else LETTER
         self._right = self._width - _MARGIN
         self._file = BytesIO()
-        self._canvas = Canvas(
-            self._file, pagesize=(self._width, self._height), invariant=1, lang=sheet.language
-        )
+        load_fonts()
         self._columns = Columns.of(sheet, _MARGIN, self._right)
+        self._canvas = Canvas(
+            self._file,
+            pagesize=(self._width, self._height),
+            invariant=1,
+            lang=sheet.language,
+            initialFontName=REGULAR,  # type: ignore[arg-type]  # the stub takes it for a number
+        )
 
     def made(self) -> bytes:
         sheet, canvas = self._sheet, self._canvas

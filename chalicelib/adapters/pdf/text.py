@@ -28,6 +28,12 @@ Run = tuple[str, str]
 """A font's name and text that it can show."""
 
 
+def load_fonts() -> None:
+    """Before anything is drawn: a page begins with one of them."""
+    for font in (REGULAR, BOLD):
+        _covered(font)
+
+
 @lru_cache(maxsize=2048)
 def width_of(text: str, font: str, size: float) -> float:
     return float(sum(pdfmetrics.stringWidth(piece, name, size) for name, piece in runs(text, font)))
