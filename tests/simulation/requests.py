@@ -24,7 +24,7 @@ from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
 from chalicelib.domain.ordering import Order
 from chalicelib.domain.subscription import Billing, Status, Subscription
-from tests.simulation.shop import interval_of
+from tests.simulation.shop import interval_of, place_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -40,6 +40,7 @@ def customer(
     number = len(world.customers)
     email = f"ada{number}@example.com"  # a trial is had once per mailbox
     profile: dict[str, Any] = {"email": email, "time_zone": zone, "currency": currency, "segment": segment}
+    profile |= place_of(currency, number)
     if net_days is not None:
         profile["terms"] = {"method": "send_invoice", "net_days": net_days}
 

@@ -23,11 +23,33 @@ def interval_of(name: str) -> Interval:
     return _INTERVALS.get(name) or Interval.of(name)
 
 
+TAX: Mapping[str, Any] = {
+    "provider": "rates",
+    "rates": [
+        {"country": "DE", "rate": "19", "reverse_charge": True},
+        {"country": "DE", "rate": "7", "products": ["priority_support"]},
+        {"country": "JP", "rate": "10", "inclusive": True},
+        {"country": "KW", "rate": "5.125"},
+        {"country": "US", "region": "CA", "rate": "7.25"},
+    ],
+}
+_COUNTRIES = {"EUR": "DE", "JPY": "JP", "KWD": "KW", "USD": "US", "GBP": "GB"}
+
+
+def place_of(currency: str, number: int) -> dict[str, Any]:
+    """Where tax is that of the country of the customer's money; every fifth German firm accounts for its own."""
+    firm = currency == "EUR" and number % 5 == 4
+    address = {"country": _COUNTRIES.get(currency, ""), "state": "CA" if number % 2 else "NY"}
+    return {"address": address, "tax_ids": ["DE136695976"] if firm else []}
+
+
 def catalog_with(policies: Mapping[str, Mapping[str, Any]]) -> Any:
     """The document: more currencies, and plans that are tiny, in parts of a cent, every ten days, quarterly."""
     document = json.loads(json.dumps(catalog.default_document()))
     _more_currencies(document)
     _awkward_plans(document)
+    document["tax"] = json.loads(json.dumps(TAX))
+    document["seller"]["country"] = "IE"
     plans = {plan["id"]: plan for plan in document["plans"]}
     for name, policy in policies.items():
         if name in plans:

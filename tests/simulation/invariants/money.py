@@ -66,6 +66,7 @@ def _sums(
     yield "bad debt and what is uncollectible differ", booked[LedgerAccount.BAD_DEBT], bad
     yield "fees and the disputes' differ", booked[LedgerAccount.PROCESSOR_FEES], fees
     yield "revenue and the invoices differ", -booked[LedgerAccount.REVENUE], revenue
+    yield "tax and the invoices differ", -booked[LedgerAccount.TAX], sum(map(_tax_owed, invoices))
     yield "customer credit and the accounts differ", -booked[LedgerAccount.CUSTOMER_CREDIT], credit
 
 
@@ -79,7 +80,16 @@ def _taken(world: World, currency: str) -> int:
 def _earned(invoice: Invoice) -> int:
     if invoice.status is InvoiceStatus.VOID:
         return 0
-    return invoice.total - invoice.credit_granted - invoice.tax - invoice.credited - _returned(invoice)
+    gross = invoice.total - invoice.credit_granted - invoice.credited - _back(invoice)
+    return gross - _tax_owed(invoice)
+
+
+def _tax_owed(invoice: Invoice) -> int:
+    """What is left of its tax: what was credited and what was refunded took its share with it."""
+    if invoice.status is InvoiceStatus.VOID or not invoice.total:
+        return 0 if invoice.status is InvoiceStatus.VOID else invoice.tax
+    shares = (invoice.credited, min(_back(invoice), invoice.total))
+    return invoice.tax - sum(rounded(Fraction(invoice.tax * share, invoice.total)) for share in shares)
 
 
 def _credit(world: World, currency: str) -> int:
@@ -144,15 +154,14 @@ def _given_back(world: World) -> Counter[str]:
     return back
 
 
-def _returned(invoice: Invoice) -> int:
-    """The net part of what was refunded; where the processor counts coarser, of what it had been paid for."""
-    back = sum(
+def _back(invoice: Invoice) -> int:
+    """What was refunded; where the processor counts coarser, of what it had been paid for."""
+    return sum(
         rounded(Fraction(part.amount * share.refunded, share.amount))
         for share in invoice.payments
         for part in share.allocations
         if share.amount
     )
-    return back - (rounded(Fraction(invoice.tax * min(back, invoice.total), invoice.total)) if back else 0)
 
 
 def charges(world: World) -> Iterator[str]:

@@ -20,6 +20,7 @@ from chalicelib.domain import (
 )
 from chalicelib.domain import collection as collection_rules
 from chalicelib.domain.calendar import Period
+from chalicelib.domain.journal import LedgerAccount
 from tests.simulation.mutations.registry import planted
 
 
@@ -56,6 +57,23 @@ def dunning_never_ends() -> Iterator[None]:
 def posting_missing() -> Iterator[None]:
     """A payment is not booked."""
     with patch.object(collection_rules, "payment_postings", lambda *args: ()):
+        yield
+
+
+@planted
+def tax_booked_as_revenue() -> Iterator[None]:
+    """The books balance, and nobody knows what is owed to the tax office."""
+    real = billing.opening_postings
+
+    def opening_postings(invoice: Any) -> Any:
+        return tuple(
+            replace(posting, account=LedgerAccount.REVENUE)
+            if posting.account is LedgerAccount.TAX
+            else posting
+            for posting in real(invoice)
+        )
+
+    with patch.object(billing, "opening_postings", opening_postings):
         yield
 
 
