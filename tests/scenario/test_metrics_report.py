@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from chalicelib.application import changes, coupons, metrics_repair, pauses, subscriptions, trial_changes
+from chalicelib.application import (
+    changes,
+    coupon_offers,
+    metrics_repair,
+    pauses,
+    subscriptions,
+    trial_changes,
+)
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.metrics_figures import Figures, figures
 from chalicelib.application.metrics_report import metrics_key, read_months, recount
@@ -239,8 +246,8 @@ def test_paused_is_gone_and_resumed_is_back(year: Year) -> None:
 
 def test_a_repeating_discount_lowers_it_until_it_is_used_up(year: Year) -> None:
     terms = {"percent": "25", "duration": Duration.REPEATING, "periods": 2}
-    coupons.create_coupon(year.world.ctx(), Coupon(id="QUARTER", **terms))
-    coupons.create_coupon(year.world.ctx(), Coupon(id="ONCE", percent="50"))
+    coupon_offers.create_coupon(year.world.ctx(), Coupon(id="QUARTER", **terms))
+    coupon_offers.create_coupon(year.world.ctx(), Coupon(id="ONCE", percent="50"))
     year.buys("small", coupon="QUARTER")
     year.buys("small", coupon="ONCE")
     year.to("04-15")
