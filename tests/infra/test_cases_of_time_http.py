@@ -311,6 +311,7 @@ def test_dun_13_a_processor_that_gives_no_answer_is_asked_ever_more_rarely():
     gaps = []
     while len(gaps) < case["max_attempts"]:
         (attempt,) = world.invoices(sub)[-1].attempts
+        assert attempt.not_before is not None
         gaps.append(int((attempt.not_before - world.machine).total_seconds()))
         world.machine = attempt.not_before
         collect_due(world.ctx(), world.invoices(sub)[-1].id)

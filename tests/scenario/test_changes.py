@@ -61,7 +61,7 @@ CATALOG: dict[str, Any] = {
 @pytest.fixture
 def world() -> World:
     world = World(start="2024-03-05T12:12:00+00:00")
-    publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+    publish_catalog(world.ctx(), CATALOG, expected=1)
     return world
 
 
@@ -342,7 +342,7 @@ class TestRefusals:
             "plans": [plan("team", 4, price(900, model="per_unit"), per_seat=True)],
             "add_ons": [],
         }
-        publish_catalog(world.ctx(), dearer, expected=2)  # type: ignore[arg-type]
+        publish_catalog(world.ctx(), dearer, expected=2)
         sub = change(world, sub, quantity=2)
         assert amounts(world, sub) == [[500], [-500, 1000]]
 
@@ -369,7 +369,7 @@ class TestKilledAnywhere:
 
     def prepare(self, card: str) -> Callable[[World], str]:
         def story(world: World) -> str:
-            publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+            publish_catalog(world.ctx(), CATALOG, expected=1)
             sub = bought(world)
             world.card(sub.customer_id, card)
             return sub.id

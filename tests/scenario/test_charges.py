@@ -23,7 +23,7 @@ from tests.scenario.world import World
 @pytest.fixture
 def world() -> World:
     world = World(start="2024-03-05T12:12:00+00:00")
-    publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+    publish_catalog(world.ctx(), CATALOG, expected=1)
     return world
 
 
@@ -100,7 +100,7 @@ def test_what_is_refused(world: World) -> None:
 
 def test_killed_anywhere_it_is_charged_once() -> None:
     def prepare(world: World) -> str:
-        publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+        publish_catalog(world.ctx(), CATALOG, expected=1)
         return bought(world).id
 
     def act(world: World, sub: str) -> None:

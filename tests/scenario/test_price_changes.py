@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from chalicelib.application import changes
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.repricing import reprice
+from chalicelib.application.subscriptions import get_subscription
+from chalicelib.domain.catalog_document import CatalogDocument
 from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.errors import ValidationError
 from tests.scenario.test_changes import CATALOG, amounts, bought, plan, price
@@ -18,7 +20,7 @@ from tests.scenario.world import World
 @pytest.fixture
 def world() -> World:
     world = World(start="2024-03-05T12:12:00+00:00")
-    publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+    publish_catalog(world.ctx(), CATALOG, expected=1)
     return world
 
 
@@ -71,7 +73,7 @@ class TestReprice:
             *CATALOG["plans"][2:],
             CATALOG["plans"][0],
         ]
-        publish_catalog(world.ctx(), {**CATALOG, "plans": plans}, expected=2)  # type: ignore[arg-type]
+        publish_catalog(world.ctx(), cast(CatalogDocument, {**CATALOG, "plans": plans}), expected=2)
         return subs
 
     def test_shown_before_and_planned_for_the_end_of_the_period(
@@ -88,14 +90,14 @@ class TestReprice:
             }
         assert [row.skipped for row in again.rows] == ["another change is to come"] * 2
         world.advance(days=31)
-        sub = changes.get_subscription(world.ctx(), dearer["small"])
+        sub = get_subscription(world.ctx(), dearer["small"])
         assert amounts(world, sub) == [[1000], [1300]]
-        assert amounts(world, changes.get_subscription(world.ctx(), dearer["middle"])) == [[1500], [1500]]
+        assert amounts(world, get_subscription(world.ctx(), dearer["middle"])) == [[1500], [1500]]
         assert reprice(world.ctx(), plan="small", limit=100).rows == ()
 
     def test_until_then_everybody_keeps_what_was_bought(self, world: World, dearer: dict[str, str]) -> None:
         world.advance(days=31)
-        sub = changes.get_subscription(world.ctx(), dearer["small"])
+        sub = get_subscription(world.ctx(), dearer["small"])
         assert amounts(world, sub) == [[1000], [1000]]
 
     def test_one_alone_now(self, world: World, dearer: dict[str, str]) -> None:

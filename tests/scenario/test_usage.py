@@ -39,7 +39,7 @@ CATALOG: dict[str, Any] = {
 @pytest.fixture
 def world() -> World:
     world = World(start="2026-06-01")
-    publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+    publish_catalog(world.ctx(), CATALOG, expected=1)
     return world
 
 

@@ -46,7 +46,7 @@ CATALOG: dict[str, Any] = {
 @pytest.fixture
 def world() -> World:
     world = World(start="2024-02-01")
-    publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+    publish_catalog(world.ctx(), CATALOG, expected=1)
     return world
 
 
@@ -175,7 +175,7 @@ class TestEnd:
 
 def test_a_renewal_killed_anywhere_bills_usage_once() -> None:
     def prepare(world: World) -> str:
-        publish_catalog(world.ctx(), CATALOG, expected=1)  # type: ignore[arg-type]
+        publish_catalog(world.ctx(), CATALOG, expected=1)
         sub = bought(world)
         use(world, sub, 95)
         return sub.id

@@ -39,7 +39,7 @@ def test_what_is_written_reads_back() -> None:
         "alerts": [90],
     }
     published = read_catalog(catalog(CALLS, full), version=3)
-    assert read_catalog(write_catalog(published), version=3) == published  # type: ignore[arg-type]
+    assert read_catalog(write_catalog(published), version=3) == published
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ CALLS = Meter(id="calls", name="Calls", event="call")
 GRADUATED = Rate(PricingModel.GRADUATED, tiers=(Tier(100, "10"), Tier(None, "5", "200")))
 
 
-def subscription(rate: Rate = GRADUATED, *, minimum: str | None = None, **changes: object):  # type: ignore[no-untyped-def]
+def subscription(rate: Rate = GRADUATED, *, minimum: str | None = None, **changes: object):
     price = Price(
         id="calls_month",
         plan="pro",
@@ -46,7 +46,7 @@ def subscription(rate: Rate = GRADUATED, *, minimum: str | None = None, **change
     return replace(base, items=(base.plan, item), **changes)
 
 
-def used(owner, *reports: tuple[int, int], usage: Usage | None = None) -> Usage:  # type: ignore[no-untyped-def]
+def used(owner, *reports: tuple[int, int], usage: Usage | None = None) -> Usage:
     """(day of June, quantity) each."""
     usage = usage or new_usage(owner, "calls")
     for number, (day, quantity) in enumerate(reports):
@@ -63,7 +63,7 @@ def used(owner, *reports: tuple[int, int], usage: Usage | None = None) -> Usage:
     return usage
 
 
-def amounts(lines) -> list[int]:  # type: ignore[no-untyped-def]
+def amounts(lines) -> list[int]:
     assert [amount_of(line) for line in lines] == [line.amount for line in lines], "lines explain themselves"
     return [line.amount for line in lines]
 
