@@ -9,8 +9,9 @@ from chalicelib.entrypoints.http import (
     charges,
     checkout,
     clock,
-    credit_notes,
     coupons,
+    credit_grants,
+    credit_notes,
     customers,
     disputes,
     docs,
@@ -59,6 +60,7 @@ app.register_blueprint(changes.bp)
 app.register_blueprint(charges.bp)
 app.register_blueprint(repricing.bp)
 app.register_blueprint(coupons.bp)
+app.register_blueprint(credit_grants.bp)
 app.register_blueprint(invoices.bp)
 app.register_blueprint(documents.bp)
 app.register_blueprint(credit_notes.bp)

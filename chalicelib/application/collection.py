@@ -9,10 +9,11 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import ChargeRequest
 from chalicelib.application.records import account_key, child_key, customer_key
-from chalicelib.domain import card_limit, changing, collection, holding, late_money
+from chalicelib.domain import card_limit, changing, collection, holding, late_money, prepaid
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.collection import NO_METHOD
 from chalicelib.domain.customer import Account
+from chalicelib.domain.decision import Decision
 from chalicelib.domain.dunning import Rules
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState
 from chalicelib.domain.errors import NotFoundError
@@ -84,7 +85,7 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
         after = decision.subscription
         if after is not None and after.pending is None and not changing.is_paid_by(owner, current):
             decision = waiting_changes.dropped(ctx, owner, decision)
-        stored = decisions.commit(ctx, current.customer_id, decision)
+        stored = decisions.commit(ctx, current.customer_id, _with_bought(ctx, decision))
         assert stored.invoice is not None
         return stored.invoice
 
@@ -218,6 +219,16 @@ def _waiting(ctx: Context, subscription: Subscription, invoice: Invoice) -> tupl
         return ()
     found = ctx.store.get_many([child_key(Invoice, ctx.env, other) for other in others])
     return tuple(other for other in found if other is not None)
+
+
+def _with_bought(ctx: Context, decision: Decision) -> Decision:
+    """The decision with the prepaid credits that its invoice sold there once it is paid."""
+    invoice = decision.invoice
+    if invoice is None or invoice.status is not InvoiceStatus.PAID or not prepaid.is_purchase(invoice):
+        return decision
+    account = decision.account or account_of(ctx, invoice.customer_id)
+    there = prepaid.settled(account, invoice, ctx.now)
+    return replace(decision, account=there.account, facts=decision.facts + there.facts)
 
 
 def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Rules:

@@ -53,6 +53,8 @@ def _opened(ctx: Context, subscription: Subscription, usage: Usage, due: Metered
     cause = overage.cause_of(usage)
     account = card_limits.with_room(ctx, buyer.account, when.attempts_per_card)
     period = due.lines[0].period
+    spent = tuple(each for each in subscription.redemptions if period and each.spent_on == period.start)
+    subscription = replace(subscription, redemptions=spent)  # no other coupon is used up between two periods
     opened = open_invoice(subscription, account, due.lines, cause=cause, period=period, occasion=when)
     invoice, account = opened.invoice, opened.account
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY

@@ -8,6 +8,7 @@ from chalicelib.application import (
     changes,
     checkout,
     collection,
+    credit_grants,
     dunning,
     dunning_letters,
     refunds,
@@ -36,6 +37,7 @@ _WORK: dict[DueKind, tuple[str, Callable[[Context, str], None]]] = {
     DueKind.CHECKOUT: ("chk", checkout.release_checkout),
     DueKind.ABANDON: ("sus", signup.abandon_signup),
     DueKind.WIN_BACK: ("sub", renewals.win_back),
+    DueKind.CREDITS: ("cus", credit_grants.settle_credits),
     DueKind.USAGE: ("use", usage_invoices.bill_usage),
 }
 

@@ -7,19 +7,22 @@ from datetime import datetime
 from fractions import Fraction
 
 from chalicelib.domain.calendar import Period
+from chalicelib.domain.credit_grant import CreditGrant, GrantUse
 from chalicelib.domain.discount import Redemption, discounted
 from chalicelib.domain.invoice import Line, Reversal
 from chalicelib.domain.money import round_half_away
+from chalicelib.domain.prepaid import draw
 from chalicelib.domain.proration import Parts
 from chalicelib.domain.tax import NO_TAX, TaxTerms, taxed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adjusted:
-    """Final lines, and the redemptions as they stand after them."""
+    """Final lines, the redemptions as they stand after them, and the prepaid credits used."""
 
     lines: tuple[Line, ...]
     redemptions: tuple[Redemption, ...] = ()
+    uses: tuple[GrantUse, ...] = ()
 
 
 def adjusted(
@@ -29,8 +32,10 @@ def adjusted(
     currency: str,
     period_start: datetime,
     tax: TaxTerms = NO_TAX,
+    grants: tuple[CreditGrant, ...] = (),
 ) -> Adjusted:
-    """The lines less the coupons in their order, each on what the one before left, then with tax per rate.
+    """The lines less the coupons in their order, each on what the one before left, then less prepaid credits, then
+    with tax per rate.
 
     `period_start` is that of the billing period the invoice is for, also where it charges a part of it. Pure:
     run again with the same redemptions it spends the same.
@@ -38,7 +43,8 @@ def adjusted(
     if redemptions:
         less = discounted(lines, redemptions, currency=currency, period_start=period_start)
         lines, redemptions = less.lines, less.redemptions
-    return Adjusted(lines=taxed(lines, tax), redemptions=redemptions)
+    drawn = draw(lines, grants)
+    return Adjusted(lines=taxed(drawn.lines, tax), redemptions=redemptions, uses=drawn.uses)
 
 
 def credit_line(

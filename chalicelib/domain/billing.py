@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from chalicelib.domain import ids
+from chalicelib.domain import ids, prepaid
 from chalicelib.domain.adjustments import adjusted
 from chalicelib.domain.arrears import dunning_data, received_since
 from chalicelib.domain.calendar import Period, add_days, next_day_start
@@ -81,8 +81,14 @@ def open_invoice(
     identity, account = invoice_id(subscription.id, cause), replace(account, invoices=account.invoices + 1)
     start = period.start if period is not None else occasion.now
     final = adjusted(
-        lines, subscription.redemptions, currency=subscription.currency, period_start=start, tax=occasion.tax
+        lines,
+        subscription.redemptions,
+        currency=subscription.currency,
+        period_start=start,
+        tax=occasion.tax,
+        grants=prepaid.open_grants(account, subscription.currency, occasion.now),
     )
+    account, depleted = prepaid.after_draw(account, final.uses, subscription.currency, occasion.now)
     account, sums = _sums(subscription, account, final.lines, occasion, identity)
     automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     paid = sums.due == sums.carried_out
@@ -109,6 +115,7 @@ def open_invoice(
         carried_in=sums.carried_in,
         carried_out=sums.carried_out,
         credit_granted=sums.granted,
+        credits_used=final.uses,
         overdue_at=None if paid or automatic else _overdue_at(subscription, occasion.now),
         activates=activates,
         paid_at=occasion.now if paid else None,
@@ -119,7 +126,7 @@ def open_invoice(
     return Opened(
         account=account,
         invoice=invoice,
-        facts=tuple(facts),
+        facts=(*facts, *depleted),
         postings=opening_postings(invoice),
         redemptions=final.redemptions,
     )
@@ -140,7 +147,7 @@ def void(invoice: Invoice, account: Account, now: datetime) -> Opened:
     voided = replace(invoice, status=InvoiceStatus.VOID, collect_at=None, overdue_at=None, closed_at=now)
     data = {**invoice_data(voided), **dunning_data(invoice.arrears)}
     return Opened(
-        account=replace(account, credits=credits),
+        account=prepaid.given_back(replace(account, credits=credits), invoice, now),
         invoice=voided,
         facts=(Fact("invoice.voided", invoice.id, data),),
         postings=tuple(replace(posting, amount=-posting.amount) for posting in opening_postings(invoice)),
@@ -149,15 +156,19 @@ def void(invoice: Invoice, account: Account, now: datetime) -> Opened:
 
 def opening_postings(invoice: Invoice) -> tuple[Posting, ...]:
     """Receivable against revenue and tax; credit and carried debits move between credit and receivable, and what
-    the lines give back beyond what they charge becomes credit.
+    the lines give back beyond what they charge becomes credit. Prepaid credits are revenue once they are drawn.
     """
     currency = invoice.currency
     moved = invoice.credit_applied - invoice.carried_in + invoice.carried_out
+    deferred = sum(line.net for line in invoice.lines if line.kind == prepaid.PURCHASE)
+    deferred -= sum(use.released for use in invoice.credits_used)
     return (
         Posting(LedgerAccount.RECEIVABLE, invoice.total - moved, currency),
-        Posting(LedgerAccount.REVENUE, invoice.tax - invoice.total + invoice.credit_granted, currency),
+        Posting(
+            LedgerAccount.REVENUE, invoice.tax - invoice.total + invoice.credit_granted + deferred, currency
+        ),
         Posting(LedgerAccount.TAX, -invoice.tax, currency),
-        Posting(LedgerAccount.CUSTOMER_CREDIT, moved - invoice.credit_granted, currency),
+        Posting(LedgerAccount.CUSTOMER_CREDIT, moved - invoice.credit_granted - deferred, currency),
     )
 
 

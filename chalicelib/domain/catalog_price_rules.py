@@ -65,7 +65,9 @@ def _price(price: PriceDocument, path: str, *, may_be_zero: bool) -> Iterator[Pr
     if least is not None and not price.get("meter"):
         yield Problem(f"{path}.bill_at", "only usage is billed within its period", "leave it out")
     elif least is not None and least < 1:
-        yield Problem(f"{path}.bill_at", "an amount to bill at is above zero", "send minor units, such as 5000")
+        yield Problem(
+            f"{path}.bill_at", "an amount to bill at is above zero", "send minor units, such as 5000"
+        )
 
 
 _FIXES = {

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chalicelib.domain.catalog import Party
+from chalicelib.domain.credit_grant import CreditGrant, TopUp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,6 +163,9 @@ class Account:
     tries: tuple[CardTry, ...] = ()
     """Of the last thirty days, as far as they may have failed."""
     credit_notes: int = 0
+    grants: tuple[CreditGrant, ...] = ()
+    """Prepaid credits."""
+    top_up: TopUp | None = None
     version: int = 0
 
 

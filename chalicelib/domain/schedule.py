@@ -13,6 +13,7 @@ from functools import singledispatch
 
 from chalicelib.domain.calendar import add_days, day_start, local_day
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus, SignupSession, SignupStatus
+from chalicelib.domain.customer import Account
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.refund import Refund
 from chalicelib.domain.subscription import DunningRun, Status, Subscription, Trial
@@ -40,6 +41,7 @@ class DueKind(StrEnum):
     ABANDON = "abandon"
     WIN_BACK = "win_back"
     USAGE = "usage"
+    CREDITS = "credits"
 
 
 _ORDER = {kind: position for position, kind in enumerate(DueKind)}
@@ -81,6 +83,15 @@ def _(invoice: Invoice) -> Due | None:
     if invoice.overdue_at is not None:
         dues.append(Due(invoice.overdue_at, DueKind.OVERDUE))
     return min(dues, key=lambda due: due.rank, default=None)
+
+
+@next_due.register
+def _(account: Account) -> Due | None:
+    waiting = [grant.look_at for grant in account.grants if grant.waits and grant.look_at]
+    ending = [grant.expires_at for grant in account.grants if not grant.waits and grant.expires_at]
+    bought = [account.top_up.due_at] if account.top_up and account.top_up.due_at else []
+    times = (*waiting, *ending, *bought)
+    return Due(min(times), DueKind.CREDITS) if times else None
 
 
 @next_due.register

@@ -67,6 +67,7 @@ class Ledger:
         fees = sum(each.state.fee for each in disputes if each.state.fee_currency == currency)
         open_ = sum(invoice.amount_remaining for invoice in of if invoice.status is InvoiceStatus.OPEN)
         credits_ = chart.account.credits if chart.account else ()
+        grants = chart.account.grants if chart.account else ()
         yield "debit and credit", sum(booked.values()), 0
         received = _net((*collected, *by_hand)) - withdrawn - fees
         yield "cash booked and money received", booked[LedgerAccount.CASH], received
@@ -74,7 +75,8 @@ class Ledger:
         yield (
             "credit booked and credit of the account",
             -booked[LedgerAccount.CUSTOMER_CREDIT],
-            sum(credit.amount for credit in credits_ if credit.currency == currency),
+            sum(credit.amount for credit in credits_ if credit.currency == currency)
+            + sum(grant.deferred for grant in grants if grant.currency == currency),
         )
 
 

@@ -9,6 +9,7 @@ from chalicelib.application import clock
 from chalicelib.application.ports import DueRow
 from chalicelib.application.records import due_entry, key_of
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
+from chalicelib.domain.customer import Account
 from chalicelib.domain.environment import shard_count
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.payment import AttemptStatus
@@ -65,7 +66,7 @@ class Schedule:
     def _record(self, record: object) -> Iterator[Finding]:
         env, key = self._patient.env, key_of(self._patient.env, record)
         row, due = self._rows.pop((key.pk, key.sk), None), next_due(record)
-        id_ = record.id  # type: ignore[attr-defined]
+        id_ = record.customer_id if isinstance(record, Account) else record.id  # type: ignore[attr-defined]
         if due is None and row is None:
             return
         self._kept += 1

@@ -31,6 +31,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/payments/{id}/refunds": {},
     "POST /v1/invoices/{id}/credit_notes": {},
     "POST /v1/invoices/{id}/credit_notes/preview": {},
+    "POST /v1/customers/{id}/credit_grants": {"amount": 100, "currency": "USD"},
+    "PUT /v1/customers/{id}/credit_top_up": {"top_up": None},
     "PATCH /v1/signup_sessions/{id}": {"name": "Eve"},
     "POST /v1/subscriptions/{id}/cancel": {},
     "POST /v1/subscriptions/{id}/charges": {"description": "Training", "unit_amount": "100"},

@@ -61,7 +61,14 @@ def bought(world: World, plan: str = "plain") -> Subscription:
     return subscription
 
 
-def use(world: World, sub: Subscription, quantity: int, *, ago: timedelta = timedelta(0)) -> None:
+def use(
+    world: World,
+    sub: Subscription,
+    quantity: int,
+    *,
+    ago: timedelta = timedelta(0),
+    to: Subscription | None = None,
+) -> None:
     at = world.now - ago
     id_ = f"e{next(NUMBERS)}"
     record_usage(
@@ -74,6 +81,7 @@ def use(world: World, sub: Subscription, quantity: int, *, ago: timedelta = time
                 at=at,
                 recorded_at=world.now,
                 value=quantity,
+                subscription_id=to.id if to else None,
             )
         ],
     )

@@ -95,6 +95,7 @@ def _tax_owed(invoice: Invoice) -> int:
 def _credit(world: World, currency: str) -> int:
     """What accounts have, and what refunds under way keep from them."""
     had = sum(c.amount for a in world.records(Account) for c in a.credits if c.currency == currency)
+    had += sum(g.deferred for a in world.records(Account) for g in a.grants if g.currency == currency)
     return had + sum(r.amount for r in world.records(Refund) if r.currency == currency and _holds_credit(r))
 
 
