@@ -92,10 +92,10 @@ def test_a_cancellation_killed_anywhere_gives_unused_time_back_once() -> None:
 
 @pytest.mark.parametrize("act", [note, refund, cancel, change], ids=lambda act: act.__name__)
 def test_in_any_interleaving_no_more_comes_back_than_was_paid(act: Act) -> None:
-    """One is interrupted at each of its boundaries by the others, whole and in every order."""
+    """One is interrupted at each of its boundaries by the others, whole and in several orders."""
     others = [each for each in (note, refund, cancel, change) if each is not act]
     ends = set()
-    for order in permutations(others):
+    for order in tuple(permutations(others))[::2]:
         for at in range(1, 40):
             world, reached = interrupted(act, order, at)
             ends.add(assert_documented(world))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.application import changes, credit_notes, payments, refunds, subscriptions
+from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.unused_time import Unused
 from chalicelib.domain.change import ChangeOrder
 from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.crediting import Wanted
 from chalicelib.domain.customer import CollectionMethod, Terms
-from chalicelib.domain.errors import InvalidStateError, ValidationError
+from chalicelib.domain.errors import InvalidStateError, PaymentDeclinedError, ValidationError
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.payment import Allocation
@@ -279,3 +280,42 @@ class TestCancelledNow:
         assert (given.amount, given.reversal and given.reversal.credited) == (-1400, 500)
         with pytest.raises(InvalidStateError, match="nothing is left"):
             note(world, invoice)
+
+    def test_what_a_declined_change_would_have_given_back_is_still_there(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        (invoice,) = world.invoices(sub)
+        for method in list(world.parts.gateway.methods):
+            world.parts.gateway.behave(method, "generic_decline")
+        with pytest.raises(PaymentDeclinedError):
+            changes.change_subscription(world.ctx(), sub.id, ChangeOrder(plan="pro"))
+        assert world.invoices(sub)[1].status == "void"
+        assert note(world, invoice).total == 1900
+
+    def test_what_was_served_in_arrears_is_not_given_back(self) -> None:
+        world = World(start="2026-03-01")
+        served = {
+            "interval": "month",
+            "currency": "USD",
+            "model": "flat",
+            "unit_amount": "3100",
+            "timing": "in_arrears",
+        }
+        plan = {
+            "id": "pro", "name": "Pro", "rank": 1,
+            "prices": [{"interval": "month", "currency": "USD", "model": "flat", "unit_amount": "3000"}],
+        }  # fmt: skip
+        add_on = {"id": "help", "name": "Help", "prices": [served]}
+        publish_catalog(
+            world.ctx(), {"seller": {"name": "Acme"}, "plans": [plan], "add_ons": [add_on]}, expected=1
+        )
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "pro", add_ons=(("help", 1),))
+        world.advance(days=31)
+        renewed = world.invoices(sub)[1]
+        assert {line.product for line in renewed.lines} == {"pro", "help"}
+        cancel(world, sub, Unused.CREDIT)
+        (made,) = world.everything(CreditNote)
+        assert [line.total for line in made.lines] == [2900]  # of 30 days one is consumed
+        assert (
+            world.invoices(sub)[2].credit_applied == 103
+        )  # of the month before all is served, of this a day
