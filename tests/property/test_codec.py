@@ -19,6 +19,7 @@ from chalicelib.adapters.rows import as_stored, expected_version
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval, IntervalUnit, Period
 from chalicelib.domain.customer import Customer
+from chalicelib.domain.discount import Coupon, Duration
 from chalicelib.domain.journal import JournalEntry
 from chalicelib.domain.pricing import PricingModel, Rate, Tier
 from chalicelib.domain.tax_rates import TaxRule
@@ -51,6 +52,15 @@ GIVEN = {
     Period: periods,
     Interval: st.builds(Interval, st.sampled_from(IntervalUnit), st.integers(1, 1000)),
     Rate: rates,
+    Coupon: st.builds(
+        Coupon,
+        id=st.text(max_size=5),
+        percent=st.sampled_from(("0.5", "12.5", "100")),
+        duration=st.sampled_from((Duration.ONCE, Duration.FOREVER)),
+        max_redemptions=st.none() | st.integers(1, 10**6),
+        plans=st.sampled_from(((), ("pro",))),
+        first_time=st.booleans(),
+    ),
     TaxRule: st.builds(
         TaxRule,
         country=st.sampled_from(("DE", "CA")),
@@ -61,7 +71,9 @@ GIVEN = {
         products=st.sampled_from(((), ("pro", "storage"))),
     ),
 }
-CHILDREN = {"CheckoutSession", "Invoice", "JournalEntry", "Lead", "Member", "SignupSession", "Subscription"}
+CHILDREN = {
+    "CheckoutSession", "Invoice", "JournalEntry", "Lead", "Member", "OfferedCoupon", "SignupSession", "Subscription"
+}  # fmt: skip
 
 
 def values_of(annotation: Any) -> st.SearchStrategy[Any]:
