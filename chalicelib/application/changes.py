@@ -58,7 +58,6 @@ def change_subscription(ctx: Context, subscription_id: str, order: ChangeOrder) 
     Safe to run twice: the change's id derives from the request, and a second run goes on where the first stopped.
     """
     change_id = ids.token("change", subscription_id, ctx.request_key, length=ids.CHILD_LENGTH)
-    _give_up_if_declined(ctx, subscription_id, but=change_id)
     changed = deciding(lambda: _start(ctx, subscription_id, order, change_id))
     return collect_change(ctx, changed, change_id)
 
@@ -99,7 +98,7 @@ def run_change(ctx: Context, subscription_id: str) -> None:
     started = deciding(lambda: _come_about(ctx, subscription_id, change.change_id))
     if started.pending is not None and started.pending.invoice_id is not None:
         collection.collect(ctx, *collection.load(ctx, started.pending.invoice_id))
-        _give_up_if_declined(ctx, subscription_id)
+        give_up_if_declined(ctx, subscription_id)
 
 
 def give_up_change(ctx: Context, subscription_id: str) -> None:
@@ -256,17 +255,17 @@ def collect_change(ctx: Context, subscription: Subscription, change_id: str) -> 
     invoice = collection.collect(ctx, *collection.load(ctx, change.invoice_id))
     if invoice.status is InvoiceStatus.PAID:
         return get_subscription(ctx, subscription.id)
-    _give_up_if_declined(ctx, subscription.id)
+    give_up_if_declined(ctx, subscription.id)
     refuse_unpaid(ctx, invoice)
     return subscription
 
 
-def _give_up_if_declined(ctx: Context, subscription_id: str, *, but: str = "") -> None:
-    """Also one of an earlier request that was killed before it came to this; not that of the change `but`."""
+def give_up_if_declined(ctx: Context, subscription_id: str) -> None:
+    """Give up the change whose payment was declined or called off, where a request was killed before it came to
+    that. Safe to run twice.
+    """
     subscription = get_subscription(ctx, subscription_id)
     if subscription.pending is None or subscription.pending.invoice_id is None:
-        return
-    if subscription.pending.change_id == but:
         return
     attempt = collection.load(ctx, subscription.pending.invoice_id)[0].attempt
     if attempt is None or not attempt.is_open:

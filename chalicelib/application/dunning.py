@@ -12,7 +12,7 @@ from chalicelib.application.records import child_key
 from chalicelib.application.subscriptions import get_subscription
 from chalicelib.domain import awaiting_customer, dunning, holding, ids
 from chalicelib.domain.decision import Decision
-from chalicelib.domain.errors import GatewayUnavailableError, InvalidStateError, NotFoundError
+from chalicelib.domain.errors import ConflictError, GatewayUnavailableError, InvalidStateError, NotFoundError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.schedule import DueKind, next_due
@@ -47,10 +47,11 @@ def run_dunning(ctx: Context, subscription_id: str) -> None:
 def try_new_method(ctx: Context, customer_id: str) -> None:
     """Run what a new payment method has made due (see `payment_methods.attached`) without waiting for the tick.
 
-    Safe to run twice, as `run_dunning` is. What cannot be reached now is tried by the due row.
+    Safe to run twice, as `run_dunning` is. What cannot be reached now, or is being paid by somebody else, is left to
+    the due row.
     """
     for subscription in ctx.store.standing(ctx.env, customer_id).subscriptions:
-        with suppress(GatewayUnavailableError):
+        with suppress(GatewayUnavailableError, ConflictError, InvalidStateError):
             run_dunning(ctx, subscription.id)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.application import collection, pauses, subscriptions
+from chalicelib.application import changes, collection, pauses, subscriptions
 from chalicelib.application.catalog import publish_catalog
+from chalicelib.application.previews import commit_previewed, preview
 from chalicelib.application.upcoming import upcoming_invoice
+from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.errors import DomainError, InvalidStateError, PaymentDeclinedError, PaymentPendingError
 from chalicelib.domain.subscription import Subscription
 from tests.scenario.test_changes import CATALOG, YEAR, amounts, bought, change, plan, price
@@ -77,6 +79,7 @@ class TestAnotherChange:
         )
         collection.settle(world.ctx(), invoice, owner, gone)
         world.card(sub.customer_id, "pm_card_visa")
+        changes.give_up_if_declined(world.ctx(), sub.id)
         assert change(world, sub, plan="large").plan.product == "large"
         assert statuses(world, sub) == ["paid", "void", "paid"]
 
@@ -263,3 +266,45 @@ def _on_trial(world: World) -> Subscription:
     document: Any = {**CATALOG, "plans": [*CATALOG["plans"], tried]}
     publish_catalog(world.ctx(), document, expected=2)
     return world.subscribe(world.customer(card="pm_card_visa"), "tried")
+
+
+class TestWithAToken:
+    """What a preview showed, bound, killed between any two steps and asked for again with the same token."""
+
+    ORDER = ChangeOrder(plan="middle")
+
+    def commit(self, world: World, sub: str, token: str) -> Subscription:
+        return commit_previewed(
+            world.ctx(), "change", token, lambda ctx: changes.change_subscription(ctx, sub, self.ORDER)
+        )
+
+    def test_killed_anywhere_it_is_charged_once_as_shown(self) -> None:
+        tokens: dict[str, str] = {}
+
+        def prepare(world: World) -> str:
+            publish_catalog(world.ctx(), CATALOG, expected=1)
+            sub = bought(world).id
+            shown = preview(
+                world.ctx(), "change", lambda ctx: changes.change_subscription(ctx, sub, self.ORDER)
+            )
+            tokens[sub] = shown.token
+            return sub
+
+        def again(world: World, sub: str) -> None:
+            self.commit(world, sub, tokens[sub])
+
+        for world in every_step(prepare, again, again):
+            (sub,) = world.parts.store.records(Subscription)
+            assert (sub.plan.product, sub.pending) == ("middle", None)
+            assert [invoice.amount_paid for invoice in world.invoices(sub)] == [1000, 500]
+            assert_books(world)
+
+    def test_a_token_is_good_for_one_change(self, world: World) -> None:
+        sub = bought(world)
+        shown = preview(
+            world.ctx(), "change", lambda ctx: changes.change_subscription(ctx, sub.id, self.ORDER)
+        )
+        assert self.commit(world, sub.id, shown.token).plan.product == "middle"
+        change(world, world.reload(sub), plan="small", at=When.NOW)
+        assert self.commit(world, sub.id, shown.token).plan.product == "small"
+        assert len(world.invoices(sub)) == 3

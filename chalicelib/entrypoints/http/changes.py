@@ -69,6 +69,8 @@ def change_subscription(call: Call[ChangeRequest]) -> SubscriptionView:
     subscription_id = ids.require("sub", call.path["id"])
     order = _order(call.body)
     with payment(call, ids.customer_of(subscription_id)) as ctx:
+        if call.body.preview_token is None:
+            changes.give_up_if_declined(ctx, subscription_id)
         changed = bound(
             ctx,
             operation("change", subscription_id, call.body),

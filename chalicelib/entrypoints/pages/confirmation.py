@@ -88,7 +88,9 @@ def confirm(call: Call[None]) -> Reply:
     try:
         count_return(call, ctx, invoice.id)
         url = confirmation.confirm(ctx, link)
-    except (GatewayUnavailableError, ConflictError, RateLimitedError):
+    except ConflictError:  # pressed twice
+        return _page(call, invoice, attempt, seen="busy", status=409)
+    except (GatewayUnavailableError, RateLimitedError):
         return _page(call, invoice, attempt, seen="busy", status=503)
     if url is None:
         return _back_to_page(ctx, link)
