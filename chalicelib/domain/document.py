@@ -48,6 +48,8 @@ class SumKind(StrEnum):
     PAYMENT = "payment"
     REFUND = "refund"
     """Says what of a payment has gone back; it counts nothing."""
+    TAKEN_BACK = "taken_back"
+    """What the customer's bank took back of what was paid: it is owed again."""
     RETURNED = "returned"
     """Says what credit notes gave back of what was paid; it counts nothing."""
     GIVEN_UP = "given_up"

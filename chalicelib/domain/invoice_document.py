@@ -116,6 +116,9 @@ def _settled(invoice: Invoice, standing: Standing) -> Iterator[Sum]:
         yield _paid(invoice, payment)
         if payment.refunded:
             yield Sum(kind=SumKind.REFUND, amount=payment.refunded)
+    taken_back = sum(_share(invoice, payment) for payment in invoice.payments) - invoice.amount_paid
+    if taken_back > 0:
+        yield Sum(kind=SumKind.TAKEN_BACK, amount=taken_back)
     if invoice.returned:
         yield Sum(kind=SumKind.RETURNED, amount=invoice.returned)
     if invoice.credited:
@@ -125,12 +128,15 @@ def _settled(invoice: Invoice, standing: Standing) -> Iterator[Sum]:
 
 
 def _paid(invoice: Invoice, payment: Payment) -> Sum:
-    share = sum(part.amount for part in payment.allocations if part.invoice_id == invoice.id)
     method = payment.method
     return Sum(
         kind=SumKind.PAYMENT,
-        amount=-share,
+        amount=-_share(invoice, payment),
         at=payment.at,
         name=(method.brand or method.kind) if method else payment.kind,
         last4=method.last4 if method else "",
     )
+
+
+def _share(invoice: Invoice, payment: Payment) -> int:
+    return sum(part.amount for part in payment.allocations if part.invoice_id == invoice.id)

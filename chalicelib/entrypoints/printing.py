@@ -170,6 +170,7 @@ class _Printer:
             SumKind.CARRIED_OUT: words.carried_out,
             SumKind.DUE: words.amount_due,
             SumKind.REFUND: words.refunded,
+            SumKind.TAKEN_BACK: words.taken_back,
             SumKind.RETURNED: words.returned,
             SumKind.GIVEN_UP: words.given_up,
             SumKind.REMAINING: words.remaining,

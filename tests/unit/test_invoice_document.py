@@ -112,6 +112,16 @@ def test_a_payment_that_was_recorded_names_its_kind():
     assert sheet_of(document, "de").totals[-2].label == "Bezahlt am 1. März 2026, Überweisung"
 
 
+def test_what_a_bank_took_back_is_owed_again():
+    invoice = replace(paid(opened()), status=InvoiceStatus.UNCOLLECTIBLE, amount_paid=900)
+    sheet = sheet_of(document_of(invoice), "en")
+    assert [(total.label, total.value) for total in sheet.totals[-2:]] == [
+        ("Taken back by your bank", "$20.00"),
+        ("Left to pay", "$20.00"),
+    ]
+    assert sheet.headline == "$20.00 due on March 1, 2026"
+
+
 def test_part_of_it_given_up_leaves_the_rest_due():
     invoice = replace(opened(), credited=900)
     sheet = sheet_of(document_of(invoice), "en")
