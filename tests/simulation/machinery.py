@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.application import notices, projection, reconcile, sweep, work
 from chalicelib.application.ports import DueRow, Letter, ProcessorNotice
 from chalicelib.domain.environment import LIVE
-from chalicelib.domain.errors import ConflictError, DomainError, GatewayUnavailableError
+from chalicelib.domain.errors import ConflictError, DomainError, GatewayUnavailableError, NotFoundError
 from chalicelib.domain.journal import PROCESSOR, JournalEntry
 from chalicelib.entrypoints.jobs.due import LATER
 from tests.simulation import mailbox
@@ -60,7 +60,7 @@ def apply_hooks(world: World, step: Step) -> None:
 
 def sweep_processor(world: World, step: Step) -> None:
     def trouble(notice: ProcessorNotice, error: Exception) -> None:
-        if isinstance(error, ConflictError | Throttled):
+        if isinstance(error, ConflictError | NotFoundError | Throttled):  # kept, and tried again
             world.note(f"    {_brief(notice)}: {type(error).__name__}")
         else:
             raise Violation(f"the reconciler: {type(error).__name__}: {error}") from error
