@@ -12,6 +12,7 @@ from chalicelib.application.ops import Ops
 from chalicelib.application.ports import Queues, Store
 from chalicelib.application.records import LAYOUTS, account_key
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
+from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.customer import Account, Claim, Customer, Member
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import JournalEntry
@@ -67,7 +68,7 @@ class Finding:
     repair: Callable[[], str] | None = None
 
 
-READ = (Subscription, Invoice, Payment, CheckoutSession, Member, JournalEntry)
+READ = (Subscription, Invoice, CreditNote, Payment, CheckoutSession, Member, JournalEntry)
 
 
 def scheduled() -> tuple[type[Any], ...]:

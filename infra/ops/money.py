@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from chalicelib.application.books import Month, by_month, read_books
+from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.invoice import CauseKind, Invoice, InvoiceStatus
 from chalicelib.domain.journal import JournalEntry, LedgerAccount
 from chalicelib.domain.payment import Payment
+from chalicelib.domain.refund import Refund
 from infra.ops.chart import Chart, Finding, Patient
 from infra.ops.processor import Received
 from infra.ops.repairs import recount_books
@@ -73,11 +75,21 @@ class Ledger:
         yield "cash booked and money received", booked[LedgerAccount.CASH], received
         yield "receivable booked and what is open", booked[LedgerAccount.RECEIVABLE], open_ + withdrawn - lost
         yield (
-            "credit booked and credit of the account",
+            "credit booked and credit of the account, refunds on their way included",
             -booked[LedgerAccount.CUSTOMER_CREDIT],
-            sum(credit.amount for credit in credits_ if credit.currency == currency)
+            _owed(chart.of(Refund), currency)
+            + sum(credit.amount for credit in credits_ if credit.currency == currency)
             + sum(grant.deferred for grant in grants if grant.currency == currency),
         )
+
+
+def _owed(refunds: Iterable[Refund], currency: str) -> int:
+    """Refunds that are taken out of credit once they have gone: those of credit notes, and of what was paid over."""
+    return sum(
+        each.amount
+        for each in refunds
+        if each.is_open and each.currency == currency and (each.credit_note or not each.allocations)
+    )
 
 
 class Invoices:
@@ -96,6 +108,10 @@ class Invoices:
         counted = account.invoices if account else 0
         if numbers != list(range(1, len(numbers) + 1)) or counted != len(numbers):
             text = f"{chart.id}: invoices are numbered {numbers}, the account has counted {counted}"
+            yield Finding(text=text, what_to_do="ask who wrote to the table; numbers are never given twice")
+        notes = sorted(note.sequence for note in chart.of(CreditNote))
+        if notes != list(range(1, len(notes) + 1)) or (account and account.credit_notes != len(notes)):
+            text = f"{chart.id}: credit notes are numbered {notes}"
             yield Finding(text=text, what_to_do="ask who wrote to the table; numbers are never given twice")
         for invoice in invoices:
             paid = sum(_kept(payment, invoice.id) for payment in invoice.payments)

@@ -11,10 +11,12 @@ import pytest
 
 from chalicelib.application import books, metrics_report, metrics_rows
 from chalicelib.application.clock import start_advance
+from chalicelib.application.credit_notes import issue_credit_note
 from chalicelib.application.feed import read_events
 from chalicelib.application.records import LAYOUTS, key_of
-from chalicelib.application.refunds import refund_payment
+from chalicelib.application.refunds import get_refund, refund_payment
 from chalicelib.domain import ids
+from chalicelib.domain.crediting import Wanted
 from chalicelib.domain.customer import Claim, Customer
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import JournalEntry
@@ -267,6 +269,19 @@ def test_refunds_pending_failed_and_of_late_money_are_no_finding(ward: Ward) -> 
     assert world.account(late.customer_id).credits
     ward.jobs.project()
     assert ward.findings() == {}
+
+
+def test_a_credit_note_whose_refund_is_pending_is_no_finding_and_a_gap_is(ward: Ward) -> None:
+    world = ward.world
+    slow = world.subscribe(world.customer("pm_card_pendingRefund"), "pro", trial_days=0)
+    invoice = world.invoices(slow)[0].id
+    note = issue_credit_note(world.ctx(), invoice, Wanted(amount=500, refund=300))
+    assert get_refund(world.ctx(), note.refunds[0]).is_open
+    ward.jobs.project()
+    assert ward.findings() == {}
+    world.edit(note, sequence=7)
+    ((check, (text,)),) = ward.findings().items()
+    assert (check, text) == ("invoices", f"{slow.customer_id}: credit notes are numbered [7]")
 
 
 def test_a_refund_on_its_way_is_none_that_differs(ward: Ward) -> None:
