@@ -1,0 +1,1 @@
+"""The processor in memory by topic: what it knows, customers and cards, payments, refunds, disputes, pages."""
