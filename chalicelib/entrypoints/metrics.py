@@ -38,6 +38,9 @@ class Metric(StrEnum):
     WEBHOOKS_REFUSED = "WebhookSignatureFailures"
     MESSAGES_FAILED = "MessagesFailed"
     """Messages that go back to their queue, and after five times to its dead letters."""
+    USAGE = "UsageEventsFolded"
+    USAGE_LAG = "UsageLagSeconds"
+    """From the moment at which an event was taken in until it counts; of the oldest in a batch."""
     RECONCILE_LAG = "ReconcileLagSeconds"
     """How long ago the last hourly sweep began that read to the end."""
 

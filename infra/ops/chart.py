@@ -16,9 +16,11 @@ from chalicelib.domain.credit_note import CreditNote
 from chalicelib.domain.customer import Account, Claim, Customer, Member
 from chalicelib.domain.invoice import Invoice
 from chalicelib.domain.journal import JournalEntry
+from chalicelib.domain.meter import UsageEvent
 from chalicelib.domain.payment import Payment
 from chalicelib.domain.schedule import next_due
 from chalicelib.domain.subscription import Subscription
+from chalicelib.domain.usage import Usage
 from infra.ops.processor import Processor
 
 T = TypeVar("T")
@@ -68,7 +70,7 @@ class Finding:
     repair: Callable[[], str] | None = None
 
 
-READ = (Subscription, Invoice, CreditNote, Payment, CheckoutSession, Member, JournalEntry)
+READ = (Subscription, Invoice, CreditNote, Payment, CheckoutSession, Member, JournalEntry, Usage, UsageEvent)
 
 
 def scheduled() -> tuple[type[Any], ...]:

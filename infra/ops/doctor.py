@@ -19,6 +19,7 @@ from infra.ops.money import Invoices, Ledger, Receipts
 from infra.ops.published import Published
 from infra.ops.repairs import NotProvenError
 from infra.ops.schedule import Schedule, Stuck
+from infra.ops.usage import Totals
 
 
 class Check(Protocol):
@@ -34,7 +35,7 @@ class Check(Protocol):
 
 
 CHECKS: tuple[Callable[[Patient], Check], ...] = (
-    Published, Ledger, Metrics, Invoices, Receipts, Schedule, Stuck, Claims,
+    Published, Ledger, Metrics, Invoices, Receipts, Schedule, Stuck, Claims, Totals,
 )  # fmt: skip
 """In the order in which repairs build on one another: the books are counted once everything is published."""
 

@@ -103,6 +103,7 @@ def test_a_well_installation(ward: Ward) -> None:
     reports = ward.examine()
     assert [report.name for report in reports] == [
         "records", "feed", "ledger", "metrics", "invoices", "processor", "schedule", "stuck", "claims",
+        "usage",
     ]  # fmt: skip
     assert ward.findings() == {}
     assert ward.pauses == 0

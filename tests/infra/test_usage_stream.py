@@ -17,6 +17,7 @@ from chalicelib.domain.meter import UsageEvent
 from chalicelib.entrypoints.jobs.usage import fold_usage
 from infra.local.events import Context, stream_event
 from tests.infra.job_world import Jobs, usage_record
+from tests.infra.test_jobs_metrics import measured
 from tests.scenario.world import World
 
 NOW = datetime(2026, 6, 5, 12, tzinfo=UTC)
@@ -144,6 +145,20 @@ class TestJob:
         for _ in range(3):
             assert self.deliver(jobs, batch) == []
         assert [self.used(jobs, customer) for customer in customers] == [59, 2]
+
+    def test_it_says_how_many_and_how_late(self, jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
+        customer = jobs.world.customer()
+        jobs.world.subscribe(customer, "free")
+        batch = self.records(jobs, customer, 1, 2, 3)
+        batch[0]["dynamodb"]["ApproximateCreationDateTime"] = jobs.world.machine.timestamp() - 90
+        batch[2]["dynamodb"]["NewImage"]["doc"]["S"] = "{"
+        capsys.readouterr()
+        self.deliver(jobs, batch)
+        assert measured(capsys.readouterr().out) == {
+            "UsageEventsFolded": [2],
+            "UsageLagSeconds": [90],
+            "MessagesFailed": [1],
+        }
 
     def test_one_that_cannot_be_read_holds_up_what_comes_after_it(self, jobs: Jobs) -> None:
         customer = jobs.world.customer()

@@ -14,6 +14,7 @@ from chalicelib.domain.meter import UsageEvent
 from chalicelib.entrypoints.jobs.batch import Answer
 from chalicelib.entrypoints.jobs.worlds import Worlds, begin
 from chalicelib.entrypoints.log import log_error
+from chalicelib.entrypoints.metrics import Metric, emit, once
 
 bp = Blueprint(__name__)
 
@@ -27,10 +28,21 @@ _Lane = tuple[str, str, int]
 def fold_usage(event: Any) -> Answer:
     """The stream goes on from the first record that failed: what others of the batch brought is known by then."""
     worlds = begin(event)
-    lanes, failed = _lanes(event.to_dict()["Records"])
+    records = event.to_dict()["Records"]
+    lanes, failed = _lanes(records)
+    folded = 0
     for lane, arrived in lanes.items():
-        if not _folded(worlds, lane, arrived):
+        if _folded(worlds, lane, arrived):
+            folded += len(arrived)
+        else:
             failed.append(arrived[0][0])
+    taken_in = [each["dynamodb"].get("ApproximateCreationDateTime") for each in records]
+    oldest = min((float(at) for at in taken_in if at is not None), default=None)
+    lag = [] if oldest is None else [max(0.0, worlds.services.machine_now().timestamp() - oldest)]
+    emit(
+        worlds.services,
+        {Metric.USAGE: once(folded), Metric.USAGE_LAG: lag, Metric.MESSAGES_FAILED: once(len(failed))},
+    )
     return {"batchItemFailures": [{"itemIdentifier": min(failed, key=int)}] if failed else []}
 
 
