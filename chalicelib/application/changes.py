@@ -181,7 +181,8 @@ def _come_about(ctx: Context, subscription_id: str, change_id: str) -> Subscript
     cause = f"change:{subscription.id}:{change.change_id}:{subscription.version}"
     if subscription.cancellation is not None:  # nobody who leaves is charged for more
         kept, facts = changing.revoked(subscription)
-        return _stored(ctx, Decision(cause=cause, subscription=kept, facts=facts))
+        revoked = Decision(cause=cause, subscription=kept, facts=facts)
+        return _stored(ctx, coupons.change_dropped(ctx, revoked, subscription))
     is_charged = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     disputes = is_charged and collection.account_of(ctx, subscription.customer_id).disputes
     if subscription.dunning is not None or disputes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.application import coupons
 from chalicelib.application.context import Context
 from chalicelib.application.metered_usage import usage_of
 from chalicelib.application.records import account_key, child_key
@@ -17,14 +18,18 @@ from chalicelib.domain.subscription import Subscription
 
 def dropped(ctx: Context, before: Subscription, decision: Decision, *, closes: bool = False) -> Decision:
     """The decision that ends the subscription `before`, or lets it leave, without the change that it waited for: its
-    invoice is void in the same transaction, so money that still comes for it goes back.
+    invoice is void in the same transaction, so money that still comes for it goes back. Coupons that came with a
+    change, planned or waiting, are given back.
 
     `closes`: a final invoice follows in this decision. ConflictError where it would bill the usage that the void
     one billed: which of them does is known once that payment is.
     """
     change, after = before.pending, decision.subscription
-    if change is None or after is None or change.invoice_id is None:
+    if change is None or after is None:
         return decision
+    if change.invoice_id is None:
+        return decision if after.pending is not None else coupons.change_dropped(ctx, decision, before)
+    decision = coupons.change_dropped(ctx, decision, before)
     invoice = ctx.store.get(child_key(Invoice, ctx.env, change.invoice_id))
     assert invoice is not None
     after, facts = changing.given_up(after, change)

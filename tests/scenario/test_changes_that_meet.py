@@ -17,6 +17,7 @@ from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.errors import DomainError, InvalidStateError, PaymentDeclinedError, PaymentPendingError
 from chalicelib.domain.subscription import Subscription
 from tests.scenario.test_changes import CATALOG, YEAR, amounts, bought, change, plan, price
+from tests.scenario.test_coupons import assert_counted, offer
 from tests.scenario.test_crashes import every_step
 from tests.scenario.world import World, assert_books
 
@@ -308,3 +309,26 @@ class TestWithAToken:
         change(world, world.reload(sub), plan="small", at=When.NOW)
         assert self.commit(world, sub.id, shown.token).plan.product == "small"
         assert len(world.invoices(sub)) == 3
+
+
+@pytest.mark.parametrize("card", ["pm_card_visa", ASKS], ids=["planned", "waiting"])
+def test_a_coupon_that_came_with_a_change_goes_back_with_it(world: World, card: str) -> None:
+    offer(world)
+    sub = bought(world)
+    world.card(sub.customer_id, card)
+    at = world.now + timedelta(days=3) if card == "pm_card_visa" else None
+    with suppress(PaymentDeclinedError):
+        change(world, sub, plan="middle", coupon="FIVE", at=at)
+    assert assert_counted(world) == 1
+    subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=False, reason="")
+    assert assert_counted(world) == 0
+    assert_books(world)
+
+
+def test_a_coupon_of_a_change_that_somebody_leaves_before_goes_back(world: World) -> None:
+    offer(world)
+    sub = bought(world)
+    change(world, sub, plan="middle", coupon="FIVE", at=world.now + timedelta(days=3))
+    subscriptions.cancel_subscription(world.ctx(), sub.id, at_period_end=True, reason="")
+    world.advance(days=5)
+    assert assert_counted(world) == 0
