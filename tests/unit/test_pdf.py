@@ -93,6 +93,16 @@ def test_two_hundred_lines_carry_their_subtotal_from_page_to_page():
     assert all("Amount due" not in text for text in pages[:-1])
 
 
+@pytest.mark.parametrize("lines", range(9, 17))
+def test_the_sums_stay_together_and_with_the_last_line(lines):
+    """Where the page ends between any two of them."""
+    invoice = paid(opened(*(line("100", 1, f"Seat {index:03}") for index in range(lines)), credited=100))
+    *others, last = read(invoice)
+    for label in ("Total", "Amount due", "Paid on", "Credited", "Left to pay", f"Seat {lines - 1:03}"):
+        assert label in last
+        assert not any(label in text for text in others)
+
+
 @pytest.mark.parametrize("status", [InvoiceStatus.DRAFT, InvoiceStatus.VOID])
 def test_what_is_no_invoice_says_so_on_every_page(status):
     invoice = opened(*(line("100") for _ in range(40)), status=status)
