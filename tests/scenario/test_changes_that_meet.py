@@ -313,7 +313,7 @@ class TestWithAToken:
 
 @pytest.mark.parametrize("card", ["pm_card_visa", ASKS], ids=["planned", "waiting"])
 def test_a_coupon_that_came_with_a_change_goes_back_with_it(world: World, card: str) -> None:
-    offer(world)
+    offer(world, percent="10")
     sub = bought(world)
     world.card(sub.customer_id, card)
     at = world.now + timedelta(days=3) if card == "pm_card_visa" else None
