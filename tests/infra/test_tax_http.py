@@ -279,3 +279,49 @@ class TestWhatABuyerIsShown:
             assert (path, self.request(billing).amount) == ("/checkout/pay", 1999)
             done = send(country="GB", taxed="incl. 20 % VAT", token="g" * 32, email="eve@example.com")
             assert (follow(done)[0], self.request(billing).amount) == ("/checkout/pay", 1999)
+
+
+class TestBetweenAPreviewAndItsCommit:
+    def test_what_is_previewed_has_its_tax_and_is_what_is_billed(self) -> None:
+        with case_on() as billing:
+            taxed(billing, plan(price(amount=1000)), plan(price(amount=3000), id="big", name="Big", rank=2))
+            customer, first = bought(billing, **GERMAN)
+            path = f"/v1/subscriptions/{first['subscription']}/change"
+            shown = billing.ok("POST", f"{path}/preview", {"plan": "big"})
+            billing.ok("POST", path, {"plan": "big", "preview_token": shown["token"]})
+            billed = billing.invoices(customer)[0]
+            (previewed,) = shown["invoices"]
+            assert sums(previewed) == sums(billed)
+            assert billed["tax"] != 0
+            assert sums(shown["next_invoice"]) == (3000, 570, 3570)
+            billing.advance("P1M")
+            assert sums(billing.invoices(customer)[0]) == (3000, 570, 3570)
+
+    def test_another_rate_makes_it_stale(self) -> None:
+        with case_on() as billing:
+            plans = plan(price(amount=1000)), plan(price(amount=3000), id="big", name="Big", rank=2)
+            taxed(billing, *plans)
+            customer, first = bought(billing, **GERMAN)
+            path = f"/v1/subscriptions/{first['subscription']}/change"
+            token = billing.ok("POST", f"{path}/preview", {"plan": "big"})["token"]
+            taxed(billing, *plans, rates=[{"country": "DE", "rate": "16"}])
+            answer = billing("POST", path, {"plan": "big", "preview_token": token})
+            assert (answer.status, answer.json["code"]) == (409, "preview_stale")
+            assert len(billing.invoices(customer)) == 1
+            token = billing.ok("POST", f"{path}/preview", {"plan": "big"})["token"]
+            billing.ok("PATCH", f"/v1/customers/{customer}", {"tax_exempt": "exempt"})
+            answer = billing("POST", path, {"plan": "big", "preview_token": token})
+            assert (answer.status, answer.json["code"]) == (409, "preview_stale")
+
+
+def test_a_change_that_was_declined_leaves_no_tax_behind() -> None:
+    with case_on() as billing:
+        taxed(billing, plan(price(amount=1000)), plan(price(amount=3000), id="big", name="Big", rank=2))
+        customer, first = bought(billing, **GERMAN)
+        before = ledger(billing)
+        for method in list(billing.gateway.methods):
+            billing.gateway.behave(method, "generic_decline")
+        path = f"/v1/subscriptions/{first['subscription']}/change"
+        assert billing("POST", path, {"plan": "big"}).status == 402
+        assert billing.invoices(customer)[0]["status"] == "void"
+        assert ledger(billing) == before
