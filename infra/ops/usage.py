@@ -38,8 +38,9 @@ class Totals:
             if subscription is None or sum(each.meter == usage.meter for each in usages) > 1:
                 continue  # which of them took an event is not told by the event
             meter = self._meters_of(subscription).get(usage.meter)
-            for window in usage.windows if meter is not None else ():
-                yield from self._window(chart, usage, subscription, meter, window)
+            if meter is not None:
+                for window in usage.windows:
+                    yield from self._window(chart, usage, subscription, meter, window)
 
     def end(self) -> Iterator[Finding]:
         yield from ()
