@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from chalicelib.application.collection import collect_due
 from chalicelib.application.renewals import renew_subscription
 from chalicelib.domain.calendar import local_day
 from chalicelib.domain.errors import DomainError
-from tests.cases import expected, given
+from tests.cases import case_ids, expected, given
 from tests.infra.billing_api import Billing
 from tests.infra.test_cases_http import advance_to, amounts, case_on, explained, plan, price, publish
 from tests.scenario.world import World
@@ -317,3 +318,10 @@ def test_dun_13_a_processor_that_gives_no_answer_is_asked_ever_more_rarely():
         collect_due(world.ctx(), world.invoices(sub)[-1].id)
     assert gaps == wanted["retry_gaps_seconds"]
     assert (str(world.reload(sub).status), "payment.failed" in world.facts()) == ("active", False)
+
+
+def test_every_case_has_its_test():
+    """By its id, beside what it is about; TAX-05 is a rule without a request (`unit/test_adjustments.py`)."""
+    sources = [path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_c*_http.py")]
+    missing = [id_ for id_ in case_ids() if not any(f'"{id_}"' in source for source in sources)]
+    assert missing == ["TAX-05"]
