@@ -8,7 +8,7 @@ from chalicelib.application import decisions
 from chalicelib.application.changes import change_subscription
 from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
-from chalicelib.application.subscriptions import load_buyer
+from chalicelib.application.subscription_records import load_buyer
 from chalicelib.domain import ids
 from chalicelib.domain.change import ChangeOrder
 from chalicelib.domain.customer import Lead

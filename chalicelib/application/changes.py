@@ -16,12 +16,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
 from chalicelib.application.metered_usage import usage_of
 from chalicelib.application.records import account_key, child_key
-from chalicelib.application.subscriptions import (
-    get_subscription,
-    load_buyer,
-    occasion,
-    require_method,
-)
+from chalicelib.application.subscription_records import get_subscription, load_buyer, occasion, require_method
 from chalicelib.domain import billing, changing, ids
 from chalicelib.domain.calendar import anchor_on
 from chalicelib.domain.card_limit import admitted

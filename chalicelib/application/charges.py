@@ -8,7 +8,7 @@ from chalicelib.application import card_limits, collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
 from chalicelib.application.records import child_key
-from chalicelib.application.subscriptions import get_subscription, load_buyer, occasion, require_method
+from chalicelib.application.subscription_records import get_subscription, load_buyer, occasion, require_method
 from chalicelib.domain import billing, ids, one_off
 from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.collection import begin_attempt

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, coupons, decisions, renewals, subscriptions, trials
+from chalicelib.application import collection, coupons, decisions, renewals, trials
 from chalicelib.application.calling_off import close_attempt
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
+from chalicelib.application.subscription_records import load_buyer, occasion
 from chalicelib.domain import checkout_rules, ids, renewal
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
@@ -191,7 +192,7 @@ def _started(ctx: Context, standing: Standing, method: PaymentMethod | None) -> 
     if subscription.status is not Status.INCOMPLETE:
         return checkout_rules.card_only(standing, method, ctx.now)
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
-    customer = subscriptions.load_buyer(ctx, subscription.customer_id).customer
+    customer = load_buyer(ctx, subscription.customer_id).customer
     if session.trial_days is not None:
         reason = trials.had(ctx, standing.account, customer.email, method)
         if reason is None:
@@ -223,7 +224,7 @@ def _begun(
     return renewal.begin(
         standing.subscription,
         replace(account, payment_method=method or account.payment_method),
-        occasion=subscriptions.occasion(ctx, standing.subscription, customer, catalog),
+        occasion=occasion(ctx, standing.subscription, customer, catalog),
         granularity=catalog.proration,
         at=collection.instants(ctx),
         hosted=standing.session.trial_days is not None,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.application import collection, coupons, decisions, subscriptions, trials
+from chalicelib.application import collection, coupons, decisions, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_page import Waiting, ensure_page, open_page
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
-from chalicelib.application.subscriptions import Buyer
+from chalicelib.application.subscription_records import Buyer, load_buyer, occasion
 from chalicelib.domain import checkout_rules, ids, ordering, renewal
 from chalicelib.domain.catalog import Catalog, SoldBy
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession
@@ -97,7 +97,7 @@ def _begin(
     """Everything but the page, in one transaction."""
     customer_id = ids.customer_of(session_id)
     buyer = (
-        subscriptions.load_buyer(ctx, customer_id)
+        load_buyer(ctx, customer_id)
         if purchase.customer_id is not None
         else new_buyer(ctx, customer_id, purchase.profile or {})
     )
@@ -127,7 +127,7 @@ def _begin(
         first = renewal.begin(
             draft,
             buyer.account,
-            occasion=subscriptions.occasion(ctx, draft, buyer.customer, catalog, current=catalog),
+            occasion=occasion(ctx, draft, buyer.customer, catalog, current=catalog),
             granularity=catalog.proration,
             at=collection.instants(ctx),
             hosted=True,

@@ -9,7 +9,7 @@ from chalicelib.application import card_limits, collection, decisions
 from chalicelib.application.collection import account_of
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
-from chalicelib.application.subscriptions import (
+from chalicelib.application.subscription_records import (
     Buyer,
     get_subscription,
     load_buyer,

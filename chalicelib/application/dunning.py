@@ -9,7 +9,7 @@ from chalicelib.application import collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import child_key
-from chalicelib.application.subscriptions import get_subscription
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain import awaiting_customer, dunning, holding, ids
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import ConflictError, GatewayUnavailableError, InvalidStateError, NotFoundError

@@ -15,7 +15,7 @@ from chalicelib.application.changes import (
     stored,
 )
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.subscriptions import get_subscription, load_buyer, occasion
+from chalicelib.application.subscription_records import get_subscription, load_buyer, occasion
 from chalicelib.domain import billing, changing, ids, in_arrears, pausing
 from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.change_lines import billed_lines, unused

@@ -9,7 +9,7 @@ from chalicelib.application import card_limits, collection, coupons, decisions, 
 from chalicelib.application.calling_off import close_attempt
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, child_key, customer_key
-from chalicelib.application.subscriptions import first_invoice_id, occasion
+from chalicelib.application.subscription_records import first_invoice_id, occasion
 from chalicelib.domain import billing, lifecycle, renewal
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout_rules import PROCESSING_WAIT

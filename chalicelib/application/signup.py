@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.application import collection, coupons, decisions, subscriptions, trials
+from chalicelib.application import collection, coupons, decisions, trials
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, create_once, deciding
 from chalicelib.application.ports import Page
 from chalicelib.application.records import child_key
+from chalicelib.application.subscription_records import occasion
 from chalicelib.domain import ids, ordering, signup_rules
 from chalicelib.domain.catalog import Catalog, Plan, TrialTerms
 from chalicelib.domain.checkout import SignupSession, SignupStatus
@@ -115,7 +116,7 @@ def price_of(ctx: Context, session: SignupSession) -> OrderPrice:
         draft,
         account,
         trial=trial_of(ctx, session, plan, catalog, account),
-        occasion=subscriptions.occasion(ctx, draft, customer, catalog, current=catalog),
+        occasion=occasion(ctx, draft, customer, catalog, current=catalog),
         granularity=catalog.proration,
         at=collection.instants(ctx),
     )

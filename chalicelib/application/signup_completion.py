@@ -10,13 +10,14 @@ from chalicelib.application import (
     checkout_page,
     collection,
     decisions,
-    subscriptions,
+    trials,
 )
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_opening import Purchase
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.signup import draft_of, get_signup, subscription_id_of, trial_of
+from chalicelib.application.subscription_records import occasion
 from chalicelib.domain import ids, renewal, signup_rules
 from chalicelib.domain.checkout import CheckoutSession, SignupSession, SignupStatus
 from chalicelib.domain.customer import Account
@@ -101,7 +102,7 @@ def _start(ctx: Context, signup_id: str) -> None:
     trial = trial_of(ctx, session, plan, catalog, buyer.account)
     if trial is not None:
         outcome = Outcome.TRIALING
-        decision = subscriptions.trial_begun(ctx, draft, buyer, trial)
+        decision = trials.trial_begun(ctx, draft, buyer, trial)
     elif not plan.is_free:
         raise ConflictError(
             "somebody started a trial with this e-mail address a moment ago", fix="complete it again"
@@ -111,7 +112,7 @@ def _start(ctx: Context, signup_id: str) -> None:
         decision = renewal.begin(
             draft,
             buyer.account,
-            occasion=subscriptions.occasion(ctx, draft, buyer.customer, catalog, current=catalog),
+            occasion=occasion(ctx, draft, buyer.customer, catalog, current=catalog),
             granularity=catalog.proration,
             at=collection.instants(ctx),
         )

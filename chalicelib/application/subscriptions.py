@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chalicelib.application import (
     card_limits,
     collection,
-    confirmation,
     coupons,
     credit_refunds,
     decisions,
@@ -22,37 +20,29 @@ from chalicelib.application.calling_off import call_off_change
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.invoices import refuse_unpaid
-from chalicelib.application.metered_usage import usage_of
-from chalicelib.application.ports import Page
-from chalicelib.application.records import account_key, child_key, customer_key
+from chalicelib.application.records import child_key
+from chalicelib.application.subscription_records import (
+    Buyer,
+    first_invoice_id,
+    get_subscription,
+    load_buyer,
+    occasion,
+    require_method,
+)
 from chalicelib.application.unused_time import Unused
-from chalicelib.domain import ids, lifecycle, ordering, renewal, write_off
-from chalicelib.domain.billing import Occasion
-from chalicelib.domain.catalog import Catalog, TrialTerms
-from chalicelib.domain.customer import Account, CollectionMethod, Customer
+from chalicelib.domain import ids, lifecycle, ordering, renewal
+from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.erasure import refuse_erased
 from chalicelib.domain.errors import (
     IdempotencyMismatchError,
     InvalidStateError,
-    NotFoundError,
-    ValidationError,
 )
-from chalicelib.domain.in_arrears import is_billed_in_advance
-from chalicelib.domain.invoice import Invoice, InvoiceStatus, cycle_cause, invoice_id
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.journal import Fact
 from chalicelib.domain.metrics import moved
 from chalicelib.domain.ordering import Order
-from chalicelib.domain.subscription import Status, Subscription
-from chalicelib.domain.taxation import terms_of
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Buyer:
-    """A customer with the money side, as read."""
-
-    customer: Customer
-    account: Account
+from chalicelib.domain.subscription import Subscription
 
 
 def create_subscription(
@@ -103,7 +93,7 @@ def cancel_subscription(
         decision = _decision(subscription, changed, facts, verb="cancel")
         if not changed.is_running:
             decision = unused_time.credited(ctx, decision, subscription, unused, reason=reason)
-            decision = _with_unserved_arrears(ctx, decision, subscription)
+            decision = unused_time.with_unserved_arrears(ctx, decision, subscription)
         decision = waiting_changes.dropped(ctx, subscription, decision, closes=not changed.is_running)
         if not changed.is_running:
             decision = final_invoices.closing(ctx, decision, subscription, occasion, at=ctx.now)
@@ -123,7 +113,8 @@ def undo_cancellation(ctx: Context, subscription_id: str) -> Subscription:
 
     def decide() -> Subscription:
         subscription = get_subscription(ctx, subscription_id)
-        return _apply(ctx, subscription, *lifecycle.cancellation_undone(subscription), verb="undo")
+        undone, facts = lifecycle.cancellation_undone(subscription)
+        return _stored(ctx, _decision(subscription, undone, facts, verb="undo"))
 
     return deciding(decide)
 
@@ -154,98 +145,6 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
     return _first_payment(ctx, deciding(decide))
 
 
-def get_subscription(ctx: Context, subscription_id: str) -> Subscription:
-    ids.require("sub", subscription_id)
-    subscription = ctx.store.get(child_key(Subscription, ctx.env, subscription_id))
-    if subscription is None:
-        raise NotFoundError("no such subscription", id=subscription_id)
-    return subscription
-
-
-def list_subscriptions(
-    ctx: Context, *, customer_id: str | None, status: Status | None, limit: int, cursor: str | None
-) -> Page:
-    """Newest first: a customer's own (one Query; `cursor` is the last one's id), or the environment's.
-
-    `status` filters what a page shows: one of the environment's may be short and still have a cursor.
-    """
-    if customer_id is None:
-        page = ctx.store.listing(Subscription, ctx.env, limit=limit, cursor=cursor)
-        return replace(page, records=tuple(s for s in page.records if status in (None, s.status)))
-    load_buyer(ctx, customer_id)
-    own = ctx.store.children(Subscription, ctx.env, customer_id)
-    own.sort(key=lambda subscription: (subscription.created_at, subscription.id), reverse=True)
-    if cursor is not None:
-        own = own[_position(own, cursor) + 1 :]
-    found = [subscription for subscription in own if status in (None, subscription.status)]
-    return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
-
-
-def _position(own: Sequence[Subscription], cursor: str) -> int:
-    for index, subscription in enumerate(own):
-        if subscription.id == cursor:
-            return index
-    raise ValidationError("this is not a cursor of ours", field="cursor", fix="send next_cursor as it came")
-
-
-def default_currency(ctx: Context, customer_id: str) -> str:
-    """The customer's currency, else the catalog's default."""
-    customer = load_buyer(ctx, customer_id).customer
-    return customer.currency or current_catalog(ctx).default_currency
-
-
-def load_buyer(ctx: Context, customer_id: str) -> Buyer:
-    """The customer and the account; NotFoundError."""
-    ids.require("cus", customer_id)
-    customer, account = ctx.store.get_many(
-        [customer_key(ctx.env, customer_id), account_key(ctx.env, customer_id)]
-    )
-    if customer is None or account is None:
-        raise NotFoundError("no such customer", id=customer_id)
-    return Buyer(customer=customer, account=account)
-
-
-def occasion(
-    ctx: Context,
-    subscription: Subscription,
-    customer: Customer,
-    catalog: Catalog,
-    *,
-    current: Catalog | None = None,
-) -> Occasion:
-    """When, for whom and from whom an invoice of this subscription is drawn up. `current`: the catalog in force,
-    whose tax applies; read where it is not given.
-    """
-    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
-    minimum = ctx.gateway.minimum(subscription.currency) if automatic else 0
-    _, policy = catalog.dunning_of(subscription.plan.product, customer.segment)
-    return Occasion(
-        now=ctx.now,
-        customer=customer,
-        seller=catalog.seller,
-        minimum=minimum,
-        tax=terms_of(customer, current or ctx.catalogs.in_force(ctx.env, ctx.machine_now) or catalog),
-        attempts_per_card=policy.attempts_per_card,
-        usage=usage_of(ctx, subscription),
-    )
-
-
-def confirmation_url(ctx: Context, subscription: Subscription) -> str | None:
-    """Where the customer of an incomplete subscription confirms its first payment, while that waits for them."""
-    first = first_invoice_id(subscription) if subscription.status is Status.INCOMPLETE else None
-    invoice = ctx.store.get(child_key(Invoice, ctx.env, first)) if first is not None else None
-    return confirmation.link_of(ctx, invoice) if invoice is not None else None
-
-
-def first_invoice_id(subscription: Subscription) -> str | None:
-    """The invoice that gates (or gated) the subscription's current period; none where that is billed once it is over
-    and is the first.
-    """
-    if subscription.period is None or (subscription.cycle == 0 and not is_billed_in_advance(subscription)):
-        return None
-    return invoice_id(subscription.id, cycle_cause(subscription.period.start))
-
-
 def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -> Subscription:
     buyer = load_buyer(ctx, customer_id)
     refuse_erased(buyer.customer)
@@ -261,20 +160,7 @@ def _start(ctx: Context, customer_id: str, order: Order, subscription_id: str) -
         return _stored(ctx, redeemed.onto(_begun(ctx, draft, buyer, catalog, current=catalog)))
     if trial.card_required:
         require_method(draft, buyer.account)
-    return _stored(ctx, redeemed.onto(trial_begun(ctx, draft, buyer, trial)))
-
-
-def trial_begun(ctx: Context, draft: Subscription, buyer: Buyer, terms: TrialTerms) -> Decision:
-    """The draft in its trial, with the customer's, the mailbox's and the card's one trial used up."""
-    running, facts = lifecycle.trialing(draft, terms, ctx.now)
-    created = Fact("subscription.created", running.id, lifecycle.subscription_data(running))
-    return Decision(
-        cause=f"trial:{running.id}",
-        account=replace(buyer.account, trial_used=True),
-        subscription=running,
-        also=trials.claims_of(ctx, buyer.account, buyer.customer.email),
-        facts=(created, *facts),
-    )
+    return _stored(ctx, redeemed.onto(trials.trial_begun(ctx, draft, buyer, trial)))
 
 
 def _begun(
@@ -332,68 +218,19 @@ def _require_settled(ctx: Context, subscription: Subscription) -> None:
             )
 
 
-def require_method(subscription: Subscription, account: Account) -> None:
-    """ValidationError where it is charged automatically and there is nothing to charge."""
-    automatic = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
-    if automatic and account.payment_method is None:
-        raise ValidationError(
-            "there is no payment method on file",
-            field="payment_method",
-            fix="send payment_method, or let the customer pay on a page: POST /v1/checkout_sessions",
-        )
-
-
-def _apply(
-    ctx: Context, subscription: Subscription, changed: Subscription, facts: tuple[Fact, ...], *, verb: str
-) -> Subscription:
-    return _stored(ctx, _decision(subscription, changed, facts, verb=verb))
-
-
 def _decision(
-    subscription: Subscription,
-    changed: Subscription,
-    facts: tuple[Fact, ...],
-    *,
-    verb: str,
+    subscription: Subscription, changed: Subscription, facts: tuple[Fact, ...], *, verb: str
 ) -> Decision:
     """A change of the subscription, with the movement of MRR that it is."""
     cause = f"{verb}:{subscription.id}:{subscription.version}"
     changed, movements = moved(changed, cause)
-    return Decision(
-        cause=cause,
-        subscription=changed,
-        facts=facts,
-        movements=movements,
-    )
+    return Decision(cause=cause, subscription=changed, facts=facts, movements=movements)
 
 
 def _stop_waiting(ctx: Context, subscription: Subscription) -> None:
     run = subscription.dunning
     for owed in run.invoices if run else ():
         collection.stop_waiting(ctx, *collection.load(ctx, owed))
-
-
-def _with_unserved_arrears(ctx: Context, decision: Decision, subscription: Subscription) -> Decision:
-    """The decision with the open invoices of the dunning run as they are when the service ends now. One whose payment
-    is under way stays as it is, and so does one that the decision credits already.
-    """
-    run = subscription.dunning
-    keys = [child_key(Invoice, ctx.env, invoice_id) for invoice_id in run.invoices] if run else []
-    found = [invoice for invoice in (ctx.store.get_many(keys) if keys else []) if invoice is not None]
-    outcomes = (
-        write_off.unserved_credited(invoice, ctx.now)
-        for invoice in found
-        if invoice.status is InvoiceStatus.OPEN
-        and not (invoice.attempt and invoice.attempt.is_open)
-        and all(each.id != invoice.id for each in decision.also)
-    )
-    changed = [outcome for outcome in outcomes if outcome[1]]
-    return replace(
-        decision,
-        also=decision.also + tuple(invoice for invoice, _, _ in changed),
-        facts=decision.facts + tuple(fact for _, noted, _ in changed for fact in noted),
-        postings=decision.postings + tuple(posting for _, _, booked in changed for posting in booked),
-    )
 
 
 def _find_own(ctx: Context, subscription_id: str) -> Subscription | None:

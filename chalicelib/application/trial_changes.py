@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.application import collection, decisions, renewals
 from chalicelib.application.context import Context, deciding
-from chalicelib.application.subscriptions import first_invoice_id, get_subscription, require_method
+from chalicelib.application.subscription_records import first_invoice_id, get_subscription, require_method
 from chalicelib.domain import ids, lifecycle
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import NotFoundError

@@ -12,16 +12,22 @@ the reason, and costs nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import claim_key
-from chalicelib.domain import ids, ordering
+from chalicelib.application.subscription_records import Buyer
+from chalicelib.domain import ids, lifecycle, ordering
 from chalicelib.domain.catalog import Catalog, TrialTerms
 from chalicelib.domain.contact import mailbox
 from chalicelib.domain.customer import Account, Claim, Customer, PaymentMethod
+from chalicelib.domain.decision import Decision
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import ValidationError
+from chalicelib.domain.journal import Fact
 from chalicelib.domain.ordering import Order
+from chalicelib.domain.subscription import Subscription
 
 EMAIL, CARD = "trial_email", "trial_card"
 HAD_BY = {
@@ -100,3 +106,16 @@ def _claims(
         return []
     holders = ctx.store.get_many([claim_key(ctx.env, kind, value) for kind, value in values])
     return [(kind, value, claim) for (kind, value), claim in zip(values, holders, strict=True)]
+
+
+def trial_begun(ctx: Context, draft: Subscription, buyer: Buyer, terms: TrialTerms) -> Decision:
+    """The draft in its trial, with the customer's, the mailbox's and the card's one trial used up."""
+    running, facts = lifecycle.trialing(draft, terms, ctx.now)
+    created = Fact("subscription.created", running.id, lifecycle.subscription_data(running))
+    return Decision(
+        cause=f"trial:{running.id}",
+        account=replace(buyer.account, trial_used=True),
+        subscription=running,
+        also=claims_of(ctx, buyer.account, buyer.customer.email),
+        facts=(created, *facts),
+    )

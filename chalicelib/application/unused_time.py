@@ -1,5 +1,5 @@
 """What was paid for and is not used when a subscription is cancelled at once: a credit note on the invoices of its
-period, part of the decision that ends it.
+period, part of the decision that ends it. Invoices of it that are still open keep what was served.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from enum import StrEnum
 from chalicelib.application.context import Context
 from chalicelib.application.credit_notes import desk_of, issue_on
 from chalicelib.application.credit_refunds import Desk
-from chalicelib.domain import crediting
+from chalicelib.application.records import child_key
+from chalicelib.domain import crediting, write_off
 from chalicelib.domain.change_lines import billed_lines, invoice_ids_of_period
 from chalicelib.domain.credit_note import CreditNote, NoteLine, left_by_line, note_id, spread, unused_of
 from chalicelib.domain.crediting import Wanted
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.in_arrears import is_in_arrears
-from chalicelib.domain.invoice import Invoice, Line
+from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
 from chalicelib.domain.lifecycle import full_period
 from chalicelib.domain.proration import Parts, parts_left_on_cancel
 from chalicelib.domain.subscription import Status, Subscription
@@ -93,3 +94,26 @@ def _unused(desk: Desk, invoice: Invoice, billed: list[Line], unused: Parts) -> 
     if sum(part.total for _, part in found) <= most:
         return tuple(part for _, part in found)
     return spread([line for line, _ in found], left, most, [part.total for _, part in found])
+
+
+def with_unserved_arrears(ctx: Context, decision: Decision, subscription: Subscription) -> Decision:
+    """The decision with the open invoices of the dunning run as they are when the service ends now. One whose payment
+    is under way stays as it is, and so does one that the decision credits already.
+    """
+    run = subscription.dunning
+    keys = [child_key(Invoice, ctx.env, invoice_id) for invoice_id in run.invoices] if run else []
+    found = [invoice for invoice in (ctx.store.get_many(keys) if keys else []) if invoice is not None]
+    outcomes = (
+        write_off.unserved_credited(invoice, ctx.now)
+        for invoice in found
+        if invoice.status is InvoiceStatus.OPEN
+        and not (invoice.attempt and invoice.attempt.is_open)
+        and all(each.id != invoice.id for each in decision.also)
+    )
+    changed = [outcome for outcome in outcomes if outcome[1]]
+    return replace(
+        decision,
+        also=decision.also + tuple(invoice for invoice, _, _ in changed),
+        facts=decision.facts + tuple(fact for _, noted, _ in changed for fact in noted),
+        postings=decision.postings + tuple(posting for _, _, booked in changed for posting in booked),
+    )

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.application import renewals
 from chalicelib.application.context import Context
 from chalicelib.application.dry_run import as_if, dry_run
-from chalicelib.application.subscriptions import get_subscription
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain import changing
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.errors import InvalidStateError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from chalicelib.application import card_limits, collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
-from chalicelib.application.subscriptions import get_subscription, load_buyer, occasion
+from chalicelib.application.subscription_records import get_subscription, load_buyer, occasion
 from chalicelib.domain import overage
 from chalicelib.domain.billing import open_invoice
 from chalicelib.domain.card_limit import admitted

@@ -9,6 +9,7 @@ from itertools import permutations
 import pytest
 
 from chalicelib.application import changes, credit_notes, refunds, subscriptions
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.application.unused_time import Unused
 from chalicelib.domain.change import ChangeOrder
 from chalicelib.domain.credit_note import CreditNote
@@ -26,13 +27,13 @@ Act = Callable[[World, str], None]
 
 
 def note(world: World, subscription_id: str) -> None:
-    invoice = world.invoices(subscriptions.get_subscription(world.ctx(), subscription_id))[0]
+    invoice = world.invoices(get_subscription(world.ctx(), subscription_id))[0]
     wanted = Wanted(amount=1000, refund=600, credit=400)
     credit_notes.issue_credit_note(world.ctx("the-note"), invoice.id, wanted)
 
 
 def refund(world: World, subscription_id: str) -> None:
-    invoice = world.invoices(subscriptions.get_subscription(world.ctx(), subscription_id))[0]
+    invoice = world.invoices(get_subscription(world.ctx(), subscription_id))[0]
     refunds.refund_payment(world.ctx("the-refund"), invoice.payments[0].id, amount=700)
 
 

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.application import changes
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.repricing import reprice
-from chalicelib.application.subscriptions import get_subscription
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain.catalog_document import CatalogDocument
 from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.errors import ValidationError

@@ -18,6 +18,7 @@ from chalicelib.application.checkout_opening import Purchase
 from chalicelib.application.entitlements import get_entitlements
 from chalicelib.application.invoices import pay_invoice
 from chalicelib.application.renewals import end_trial, remind_of_trial, win_back
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.application.trial_changes import end_trial_early, extend_trial
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
 from chalicelib.domain.customer import Claim, CollectionMethod, Credit, Terms
@@ -59,7 +60,7 @@ def pay(world: World, session: CheckoutSession, card: str = "pm_card_visa") -> C
 
 
 def of(world: World, session: CheckoutSession) -> Subscription:
-    return subscriptions.get_subscription(world.ctx(), session.subscription_id)
+    return get_subscription(world.ctx(), session.subscription_id)
 
 
 def trials(world: World) -> int:

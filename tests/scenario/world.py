@@ -26,6 +26,7 @@ from chalicelib.application.catalog import publish_default
 from chalicelib.application.clock import Advance, Drive, drive_advance, start_advance
 from chalicelib.application.context import Context
 from chalicelib.application.records import account_key, child_key, customer_key, environment_key
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain import ids
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.customer import Account, Customer
@@ -164,7 +165,7 @@ class World:
         return sum(movement.amount for entry in self.journal() for movement in entry.movements)
 
     def reload(self, subscription: Subscription) -> Subscription:
-        return subscriptions.get_subscription(self.ctx(), subscription.id)
+        return get_subscription(self.ctx(), subscription.id)
 
     def invoices(self, owner: Subscription | str) -> list[Invoice]:
         """A subscription's (or customer's) invoices by number."""

@@ -20,6 +20,7 @@ from chalicelib.application import (
     trial_changes,
 )
 from chalicelib.application.context import Context
+from chalicelib.application.subscription_records import default_currency
 from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.checkout import CheckoutSession, SignupSession
 from chalicelib.domain.ordering import Order
@@ -181,4 +182,4 @@ def _order(ctx: Context, customer_id: str, order: Mapping[str, Any]) -> Order:
     values["interval"] = interval_of(values["interval"])
     values["billing"] = Billing(values.get("billing", "anniversary"))
     channel = "sales" if values["plan"] == "business" else "self_serve"
-    return Order(currency=subscriptions.default_currency(ctx, customer_id), channel=channel, **values)
+    return Order(currency=default_currency(ctx, customer_id), channel=channel, **values)

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.application import checkout, collection, payments, renewals, subscriptions
+from chalicelib.application import checkout, collection, payments, renewals
 from chalicelib.application.checkout_opening import Purchase, open_checkout
 from chalicelib.application.records import child_key
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
 from chalicelib.domain.customer import CollectionMethod, Credit, Terms
@@ -62,7 +63,7 @@ def read(world: World, session: CheckoutSession) -> CheckoutSession:
 
 
 def subscription(world: World, session: CheckoutSession):
-    return subscriptions.get_subscription(world.ctx(), session.subscription_id)
+    return get_subscription(world.ctx(), session.subscription_id)
 
 
 def assert_bought_once(world: World, session: CheckoutSession, amount: int = 2900) -> None:

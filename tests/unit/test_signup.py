@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from chalicelib.application import checkout, leads, signup, signup_completion, subscriptions
+from chalicelib.application import checkout, leads, signup, signup_completion
 from chalicelib.application.records import customer_key
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain.checkout import CheckoutMode, SignupSession, SignupStatus
 from chalicelib.domain.contact import mailbox
 from chalicelib.domain.customer import Claim, Customer
@@ -67,7 +68,7 @@ def test_paid_with_a_card_is_active() -> None:
     )
     world.parts.gateway.pay_checkout(done.checkout.reference)
     checkout.complete_checkout(world.ctx(), done.checkout.id)
-    sub = subscriptions.get_subscription(world.ctx(), done.session.subscription_id)
+    sub = get_subscription(world.ctx(), done.session.subscription_id)
     assert sub.status is Status.ACTIVE
     customer = world.parts.store.get(customer_key(world.env, done.session.customer_id))
     assert (customer.legal_name, customer.address.country) == ("Hopper Ltd", "IE")
@@ -85,7 +86,7 @@ def test_a_trial_that_wants_a_card_saves_one() -> None:
     assert done.checkout.mode is CheckoutMode.SETUP
     world.parts.gateway.pay_checkout(done.checkout.reference)
     checkout.complete_checkout(world.ctx(), done.checkout.id)
-    sub = subscriptions.get_subscription(world.ctx(), done.session.subscription_id)
+    sub = get_subscription(world.ctx(), done.session.subscription_id)
     assert (sub.status, sub.trial.ends_at) == (Status.TRIALING, price.trial_end)
     world.advance(to=price.renews_at.isoformat())
     assert world.invoices(sub)[0].amount_due == price.renewal_amount

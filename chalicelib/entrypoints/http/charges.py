@@ -10,7 +10,7 @@ from chalice.app import Blueprint
 from pydantic import Field
 
 from chalicelib.application import charges
-from chalicelib.application.subscriptions import get_subscription
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain import ids
 from chalicelib.domain.errors import (
     ConflictError,

@@ -7,10 +7,10 @@ from typing import Any
 from chalice.app import Blueprint
 
 from chalicelib.application import checkout as use_cases
-from chalicelib.application import subscriptions
 from chalicelib.application.catalog import current_catalog
 from chalicelib.application.checkout_opening import Purchase, open_checkout
 from chalicelib.application.context import Context
+from chalicelib.application.subscription_records import default_currency
 from chalicelib.domain import contact
 from chalicelib.domain.calendar import Interval
 from chalicelib.domain.checkout import CheckoutSession, CheckoutStatus
@@ -182,5 +182,5 @@ def _profile(body: CheckoutSessionRequest) -> dict[str, Any]:
 
 def _default_currency(ctx: Context, customer_id: str | None) -> str:
     if customer_id is not None:
-        return subscriptions.default_currency(ctx, customer_id)
+        return default_currency(ctx, customer_id)
     return current_catalog(ctx).default_currency

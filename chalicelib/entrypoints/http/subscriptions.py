@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chalice.app import Blueprint
 
+from chalicelib.application import subscription_records as records
 from chalicelib.application import subscriptions as use_cases
 from chalicelib.application import trial_changes
 from chalicelib.application.context import Context
@@ -76,7 +77,7 @@ bp = Blueprint(__name__)
 )
 def create_subscription(call: Call[SubscriptionRequest]) -> SubscriptionView:
     body = call.body
-    currency = body.currency or use_cases.default_currency(call.ctx, body.customer)
+    currency = body.currency or records.default_currency(call.ctx, body.customer)
     method = body.payment_method
     with payment(call, body.customer, new_method=method is not None) as ctx:
         order = order_of(body, currency)
@@ -97,7 +98,7 @@ def create_subscription(call: Call[SubscriptionRequest]) -> SubscriptionView:
 )
 def list_subscriptions(call: Call[None]) -> SubscriptionPage:
     query = call.query
-    page = use_cases.list_subscriptions(
+    page = records.list_subscriptions(
         call.ctx, customer_id=query.customer, status=query.status, limit=query.limit, cursor=query.cursor
     )
     return SubscriptionPage(data=[subscription_view(each) for each in page.records], next_cursor=page.cursor)
@@ -114,7 +115,7 @@ def list_subscriptions(call: Call[None]) -> SubscriptionPage:
     errors=(NotFoundError,),
 )
 def get_subscription(call: Call[None]) -> SubscriptionView:
-    return started_view(call.ctx, use_cases.get_subscription(call.ctx, call.path["id"]))
+    return started_view(call.ctx, records.get_subscription(call.ctx, call.path["id"]))
 
 
 @endpoint(
@@ -190,7 +191,7 @@ def order_of(body: SubscriptionRequest, currency: str) -> Order:
 
 def started_view(ctx: Context, subscription: Subscription) -> SubscriptionView:
     """With the address where its customer confirms the first payment, while that waits for them."""
-    return subscription_view(subscription, use_cases.confirmation_url(ctx, subscription))
+    return subscription_view(subscription, records.confirmation_url(ctx, subscription))
 
 
 def subscription_view(subscription: Subscription, confirmation_url: str | None = None) -> SubscriptionView:
@@ -216,7 +217,7 @@ def subscription_view(subscription: Subscription, confirmation_url: str | None =
         channel=subscription.channel,
         coupons=[_coupon(redemption) for redemption in subscription.redemptions],
         mrr=subscription.mrr,
-        latest_invoice=use_cases.first_invoice_id(subscription),
+        latest_invoice=records.first_invoice_id(subscription),
         confirmation_url=confirmation_url,
         created_at=subscription.created_at,
         started_at=subscription.started_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalice.app import Blueprint
 
 from chalicelib.application import usage
-from chalicelib.application.subscriptions import get_subscription
+from chalicelib.application.subscription_records import get_subscription
 from chalicelib.domain.errors import NotFoundError
 from chalicelib.domain.meter import UsageEvent
 from chalicelib.domain.usage import Usage
