@@ -17,6 +17,7 @@ from chalicelib.domain.calendar import Period
 from chalicelib.domain.customer import Account
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line, LineCredit, Reversal
 from chalicelib.domain.money import allocate, round_half_away
+from chalicelib.domain.prepaid import PURCHASE
 from chalicelib.domain.proration import Granularity, Parts
 
 
@@ -89,9 +90,11 @@ def note_number(account: Account) -> str:
 
 def left_by_line(invoice: Invoice, others: Iterable[Invoice]) -> dict[str, Left]:
     """What is left of each line that charges, after its notes and the lines of `others` that give it back (a change
-    of plan credits what was billed before on an invoice of its own).
+    of plan credits what was billed before on an invoice of its own). Prepaid credits that were sold are money of the
+    customer's: a note does not take them back.
     """
-    left = {line.id: Left(line.total, line.tax) for line in invoice.lines if not line.is_credit}
+    charges = [line for line in invoice.lines if not line.is_credit and line.kind != PURCHASE]
+    left = {line.id: Left(line.total, line.tax) for line in charges}
     for line_id, total, tax in (*_noted(invoice), *_reversed(invoice, others)):
         if line_id in left:
             left[line_id] = Left(left[line_id].total - total, left[line_id].tax - tax)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.application import changes, credit_notes, payments, refunds, subscriptions
+from chalicelib.application import changes, credit_grants, credit_notes, payments, refunds, subscriptions
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.unused_time import Unused
 from chalicelib.domain.change import ChangeOrder
@@ -17,6 +17,7 @@ from chalicelib.domain.journal import LedgerAccount
 from chalicelib.domain.payment import Allocation
 from chalicelib.domain.refund import Refund, RefundResult, RefundStatus
 from chalicelib.domain.subscription import Subscription
+from tests.scenario.test_usage_invoices import CATALOG as METERED
 from tests.scenario.world import World, assert_books
 
 SENT = Terms(method=CollectionMethod.SEND_INVOICE, net_days=14)
@@ -319,3 +320,15 @@ class TestCancelledNow:
         assert (
             world.invoices(sub)[2].credit_applied == 103
         )  # of the month before all is served, of this a day
+
+
+def test_prepaid_credits_that_were_sold_are_not_taken_back() -> None:
+    world = World(start="2024-02-01")
+    publish_catalog(world.ctx(), METERED, expected=1)
+    sub = world.subscribe(world.customer(card="pm_card_visa"), "plain")
+    bought = credit_grants.Wanted(amount=1000, currency="USD")
+    credit_grants.buy_credits(world.ctx(), sub.id, bought, price=900)
+    invoice = world.invoices(sub)[-1]
+    assert invoice.status == "paid"
+    with pytest.raises(InvalidStateError, match="nothing is left"):
+        credit_notes.issue_credit_note(world.ctx(), invoice.id, Wanted())
