@@ -175,6 +175,12 @@ def test_the_link_of_a_letter_opens_it_without_a_key(billing, shelf, invoice, li
     assert follow(billing, link).headers["location"] == answer.headers["location"]
 
 
+def test_the_api_says_the_link_of_what_there_is(billing, invoice, link):
+    assert invoice["document_url"] == link
+    path = f"/v1/subscriptions/{invoice['subscription']}"
+    assert billing.ok("GET", f"{path}/upcoming_invoice")["document_url"] is None
+
+
 def test_a_link_opens_one_invoice_of_one_environment(billing, shelf, invoice, link):
     other = billing.foreign()["latest_invoice"]
     live = billing.api.live.environment.id

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from chalice.app import Blueprint
 
-from chalicelib.application import confirmation
+from chalicelib.application import confirmation, document_links
 from chalicelib.application import invoices as use_cases
 from chalicelib.application.context import Context
 from chalicelib.application.explanations import explained_to
@@ -182,6 +182,7 @@ def invoice_view(ctx: Context, invoice: Invoice) -> InvoiceView:
         amount_refunded=invoice.amount_refunded,
         attempts=[_attempt(attempt) for attempt in invoice.attempts],
         confirmation_url=confirmation.link_of(ctx, invoice),
+        document_url=document_links.link_to(ctx, invoice.id) if invoice.version else None,
         payments=[
             InvoicePaymentView(
                 id=payment.id,

@@ -161,6 +161,9 @@ class InvoiceView(View):
     confirmation_url: str | None = Field(
         description="Where the customer confirms the latest attempt at their bank, while it waits for that."
     )
+    document_url: str | None = Field(
+        description="Where the customer reads it as PDF, without a key. None of a draft or preview."
+    )
     payments: list[InvoicePaymentView]
     paid_at: datetime | None
     closed_at: datetime | None
