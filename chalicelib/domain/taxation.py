@@ -19,6 +19,11 @@ def terms_of(customer: Customer, catalog: Catalog) -> TaxTerms:
     )
 
 
+def has_regions(country: str, catalog: Catalog) -> bool:
+    """Whether it matters in which state of the country somebody is."""
+    return any(rule.region and rule.country == country for rule in catalog.tax.rates)
+
+
 def terms_at(
     country: str,
     state: str,

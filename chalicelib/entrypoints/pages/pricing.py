@@ -14,6 +14,7 @@ from chalicelib.domain.currencies import is_currency
 from chalicelib.domain.environment import LIVE
 from chalicelib.domain.errors import NotFoundError, UnauthenticatedError, ValidationError
 from chalicelib.domain.journal import Actor, ActorKind
+from chalicelib.domain.tax_rates import TaxProvider
 from chalicelib.domain.taxation import terms_at
 from chalicelib.entrypoints.formatting import DEFAULT_LANGUAGE
 from chalicelib.entrypoints.http.auth import is_publishable
@@ -78,10 +79,12 @@ def pricing(call: Call[None]) -> Reply:
     return Reply(content=shown.content, headers={**shown.headers, "ETag": etag(shown.content)})
 
 
-def _tax(call: Call[None], catalog: Catalog) -> str | None:
+def _tax(call: Call[None], catalog: Catalog) -> str:
     """What prices say of tax to a visitor from the country that is named, or that the browser's language suggests."""
     country = (call.query.country or guessed_country(call.headers.get("accept-language", ""))).upper()
-    return price_note(terms_at(country, "", catalog), country)
+    if catalog.tax.provider is TaxProvider.NONE or not country:
+        return "before any tax"
+    return price_note(terms_at(country, "", catalog), country) or "without tax"
 
 
 def _entered(call: Call[None]) -> Context:

@@ -15,6 +15,7 @@ from chalicelib.domain.coupon import read_code
 from chalicelib.domain.currencies import is_currency
 from chalicelib.domain.errors import DomainError, InvalidDocumentError, Problem, ValidationError
 from chalicelib.domain.signup_rules import MOST_SEATS, merged, sales_reason, zone_of_country
+from chalicelib.domain.taxation import has_regions
 from chalicelib.entrypoints.pages.signup_view import interval_value, read_interval
 
 FIELDS = ("token", "offer", "plan", "interval", "currency", "quantity", "email", "name", "company", "company_size",
@@ -124,6 +125,8 @@ def changes_of(
     if plan is None:
         raise ValidationError("Please choose a plan.", field="plan")
     session, wrong = order_so_far(ctx, catalog, plan, values)
+    if has_regions(session.country, catalog) and not session.state:
+        wrong["state"] = "Please name your state or province: tax goes by it."
     wrong |= _missing(values, to_sales=sales_reason(session, plan) is not None)
     changes = {
         "plan": plan.id,

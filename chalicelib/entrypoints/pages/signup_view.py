@@ -21,6 +21,7 @@ from chalicelib.domain.order_price import OrderPrice
 from chalicelib.domain.price_list import Offer, price_list, yearly_saving
 from chalicelib.domain.signup_rules import sales_reason
 from chalicelib.domain.tax_rates import TaxProvider
+from chalicelib.domain.taxation import has_regions
 from chalicelib.entrypoints.formatting import format_amount, format_number
 from chalicelib.entrypoints.http.plans import label_of
 from chalicelib.entrypoints.price_words import headline
@@ -72,7 +73,7 @@ def form_view(ctx: Context, catalog: Catalog, form: Form) -> dict[str, Any]:
         "countries": countries(),
         "taxed": tax_shown(signup.tax_terms_of(ctx, form.session, catalog), form.session.country),
         "asks_tax_id": catalog.tax.provider is not TaxProvider.NONE,
-        "states": any(rule.region for rule in catalog.tax.rates),
+        "states": has_regions(form.session.country, catalog),
         "tax_name": tax_name(form.session.country),
         "values": defaultdict(str, form.values),
         "errors": defaultdict(str, {name: _sentence(text) for name, text in form.errors.items()}),
