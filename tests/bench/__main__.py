@@ -53,6 +53,8 @@ class Measurements:
             yield from self._renewals(bench)
             _say("CPU of a renewal, memory of a worker")
             yield from self._cpu(bench)
+            _say("usage taken in, invoices rated")
+            yield from self._usage(bench)
         _say("requests over HTTP")
         with bench_world() as bench:
             yield from self._http(bench)
@@ -129,6 +131,23 @@ class Measurements:
         yield within(
             "Peak memory of a worker, batch of ten", processes.worker_peak(bench), 160, unit=" MB", digits=0
         )
+
+    @staticmethod
+    def _usage(bench: Bench) -> Iterator[Row]:
+        from tests.bench import usage
+
+        taken = usage.ingestion(bench)
+        yield within(
+            "DynamoDB write units per usage event taken in", taken.write_units, 1,
+            note=f"a hundred in one request: {taken.requests:g} calls at once; a duplicate costs as much",
+        )  # fmt: skip
+        yield Row(
+            "Usage events taken in per second, one process", "–", f"{taken.per_second:,.0f}", None,
+            f"on the emulator, in hundreds; {taken.cpu:.2f} ms of our CPU each; "
+            f"folded from the stream: {taken.folded_per_second:,.0f}",
+        )  # fmt: skip
+        rated = " · ".join(f"{lines}: {usage.rating(lines):.1f} ms" for lines in (1, 20, 200))
+        yield Row("CPU per rated invoice, by its lines", "–", rated, None, "graduated, coupon, as stored")
 
     @staticmethod
     def _http(bench: Bench) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench import http, processes, renewals
+from tests.bench import http, processes, renewals, usage
 from tests.bench.world import bench_world
 
 pytestmark = pytest.mark.engine
@@ -49,6 +49,11 @@ def test_requests_that_answer_in_one_round_trip(bench):
     with http.served(bench) as ask:
         assert http.entitlement_trips(bench, ask, customer).made == ("Query",)
         assert http.webhook_trips(bench, ask, customer).made == ("SendMessageBatch",)
+
+
+def test_a_usage_event_costs_one_unit(bench):
+    taken = usage.ingestion(bench, batches=2)
+    assert (taken.write_units, taken.requests) == (1, 4)
 
 
 @pytest.mark.parametrize("job", ["tick", "projector", "mailer", "reconciler", "advance"])

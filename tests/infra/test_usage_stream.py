@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.adapters.dynamo.meter import metered
 from chalicelib.adapters.dynamo.usage import LANES, DynamoUsageLog, lane_of, position_of, read_event
 from chalicelib.application.entitlements import get_entitlements
 from chalicelib.domain import ids
@@ -113,6 +114,14 @@ class TestOnRealEngines:
         assert len(log.insert("live", [event(number) for number in range(100)])) == 100
         assert log.insert("live", [event(number) for number in range(100)]) == set()
 
+    def test_an_event_costs_one_unit_and_so_does_a_duplicate(self, real_store: Any) -> None:
+        log = DynamoUsageLog(real_store.client, usage_table_beside(real_store))
+        for _ in range(2):
+            with metered(real_store.client) as used:
+                log.insert("live", [event(number) for number in range(40)])
+            assert (used.write_units, used.calls) == (40, 2)
+        assert len(used.writes_by_partition) > LANES // 2
+
 
 class TestJob:
     """Batches of the stream, as Lambda hands them over."""
@@ -128,7 +137,7 @@ class TestJob:
 
     def used(self, jobs: Jobs, customer: str) -> int:
         (grant,) = get_entitlements(jobs.world.ctx(), customer).grants
-        return sum(metered.used for metered in grant.metered)
+        return sum(each.used for each in grant.metered)
 
     def records(self, jobs: Jobs, customer: str, *numbers: int) -> list[Any]:
         world = jobs.world

@@ -6,6 +6,7 @@ Sizes come from the items themselves; what a write did to the indexes is known b
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ WRITE_BYTES = 1024
 READ_BYTES = 4096
 _HALF = Fraction(1, 2)
 _REFUSED = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
+_INSERT = re.compile(r"INSERT INTO \"([^\"]+)\" VALUE \{(.*)\}")
 _ASKED = "before-parameter-build.dynamodb"
 _ANSWERED = "after-call.dynamodb"
 
@@ -156,7 +158,18 @@ class _Meter:
                     for table, requests in params["RequestItems"].items()
                     for request in requests
                 ]
+            case "BatchExecuteStatement":
+                return [self._insert(statement) for statement in params["Statements"]]
         return []
+
+    def _insert(self, statement: Mapping[str, Any]) -> _Write:
+        """PartiQL's INSERT of an item with parameters; one that is refused as a duplicate costs as much."""
+        found = _INSERT.fullmatch(statement["Statement"])
+        if found is None:
+            raise NotImplementedError(f"the meter knows INSERT only, not {statement['Statement']}")
+        names = [each.strip().partition(":")[0].strip("'") for each in found[2].split(",")]
+        item = dict(zip(names, statement["Parameters"], strict=True))
+        return self._put({"TableName": found[1], "Item": item})
 
     def _action(self, action: Mapping[str, Any]) -> _Write:
         ((kind, body),) = action.items()
