@@ -20,6 +20,7 @@ BEHAVIOURS = (
 )
 GOLD = "gold"
 """A segment of customers; plans have policies of their own before it."""
+COUPONS = ("half", "three", "fiver", "gift", "new", "add-on", "nosuch")
 PLANS = ("starter", "pro", "weekly", "tiny", "quarterly", "free", "decade", "business")
 INTERVALS = {"weekly": "week", "decade": "ten days"}
 
@@ -59,7 +60,10 @@ ACTIONS: dict[str, Any] = {
         "interval": draw.one((None, None, "month", "year")),
         "quantity": draw.one((None, 1, 3, 12)),
         "at": draw.one((None, None, "now", "period_end")),
+        **draw.coupon(),
     },
+    "coupon": lambda draw: {"which": draw.any_number(), "code": draw.one(COUPONS)},
+    "uncoupon": lambda draw: {"which": draw.any_number()},
     "revoke": lambda draw: {"which": draw.any_number()},
     "reactivate": lambda draw: {"which": draw.any_number()},
     "network_update": lambda draw: {"who": draw.any_number(), "pays": draw.random.random() < 0.7},
@@ -98,7 +102,8 @@ ACTIONS: dict[str, Any] = {
 }
 WEIGHTS = {
     "customer": 3, "subscribe": 9, "checkout": 6, "signup": 6, "complete": 5, "attach": 4, "behave": 7, "detach": 4,
-    "cancel": 5, "undo": 2, "change": 6, "revoke": 1, "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8,
+    "cancel": 5, "undo": 2, "change": 6, "revoke": 1, "coupon": 3, "uncoupon": 1,
+    "reactivate": 4, "pay": 4, "record": 3, "page_pay": 8,
     "page_return": 4, "page_expire": 2, "bank": 4, "profile": 1, "retry": 3, "write_off": 1, "grace": 1,
     "network_update": 2, "extend_trial": 2, "end_trial": 2, "dispute": 3, "decide": 4,
     "confirm": 5, "refund": 5, "dashboard_refund": 1, "refund_ends": 2, "confirm_return": 2, "erase": 1,
@@ -116,12 +121,13 @@ FAULTS = (
 ACTORS = ("work", "work", "same", "same", "cancel", "hooks", "reconcile", "undo", "attach", "pay", "retry",
           "page_return", "page_expire", "page_pay", "reactivate", "detach", "network_update", "extend_trial",
           "end_trial", "write_off", "change", "revoke", "dispute", "decide", "refund", "dashboard_refund",
-          "confirm", "authenticate", "erase")  # fmt: skip
+          "confirm", "authenticate", "erase", "coupon")  # fmt: skip
 RIVALS = {
     "subscribe": ("subscribe", "checkout"), "complete": ("complete", "complete", "page_return"),
     "page_return": ("complete", "page_expire", "page_return"), "page_expire": ("page_pay",), "pay": ("page_pay", "pay"),
     "refund": ("refund", "dashboard_refund", "dispute"),
-    "change": ("change", "cancel", "work"), "cancel": ("change", "work", "pay"), "erase": ("subscribe", "checkout"),
+    "change": ("change", "cancel", "work", "coupon"), "coupon": ("coupon", "change", "work"),
+    "cancel": ("change", "work", "pay"), "erase": ("subscribe", "checkout"),
     "confirm": ("authenticate", "pay", "record"),
 }  # fmt: skip
 SEQUELS = {

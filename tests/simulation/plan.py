@@ -11,6 +11,7 @@ from tests.simulation.choices import (
     ACTORS,
     CARDS,
     CLIENTS,
+    COUPONS,
     FAULTS,
     GOLD,
     INTERVALS,
@@ -88,6 +89,7 @@ def _two_trials(drawing: Drawing) -> None:
     cart = {**ACTIONS["signup"](drawing), "plan": "starter", "interval": "month"}
     cart.pop("quantity", None)
     cart.pop("trial_days", None)
+    cart.pop("coupon", None)
     for _ in range(2):
         drawing.add("signup", calm=True, **cart)
     _cut(drawing, "complete", {"which": -1}, "cut_in", "complete", {"which": -2})
@@ -184,7 +186,10 @@ class Drawing:
             args["add_ons"] = (("priority_support", 1),)
         if self.random.random() < 0.5:
             args["trial_days"] = 0
-        return args
+        return args | self.coupon()
+
+    def coupon(self) -> dict[str, Any]:
+        return {"coupon": self.one(COUPONS)} if self.random.random() < 0.3 else {}
 
     def card(self, bad: float = 0.35) -> str:
         shared = self.random.random() < 0.1

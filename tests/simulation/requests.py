@@ -11,6 +11,7 @@ from chalicelib.application import (
     changes,
     checkout,
     checkout_opening,
+    coupons,
     customers,
     erasure,
     payment_methods,
@@ -125,6 +126,16 @@ def change(world: World, *, which: int, at: str | None, interval: str | None, **
     return sub and (lambda ctx: changes.change_subscription(ctx, sub.id, order))
 
 
+def coupon(world: World, *, which: int, code: str) -> Any:
+    sub = pick(world, Subscription, which, lambda each: each.is_running)
+    return sub and (lambda ctx: coupons.apply_coupon(ctx, sub.id, code))
+
+
+def uncoupon(world: World, *, which: int) -> Any:
+    sub = pick(world, Subscription, which, lambda each: bool(each.redemptions))
+    return sub and (lambda ctx: coupons.remove_coupon(ctx, sub.id, sub.redemptions[0].coupon.id))
+
+
 def revoke(world: World, *, which: int) -> Any:
     sub = pick(world, Subscription, which, lambda each: each.pending is not None)
     return sub and (lambda ctx: changes.revoke_change(ctx, sub.id))
@@ -170,8 +181,9 @@ def erase(world: World, *, who: int) -> Any:
 REQUESTS: dict[str, Callable[..., Any]] = {
     "customer": customer, "subscribe": subscribe, "checkout": open_page, "signup": sign_up, "complete": complete,
     "attach": attach, "cancel": cancel, "undo": undo,
-    "change": change, "revoke": revoke, "reactivate": reactivate, "extend_trial": extend_trial,
-    "end_trial": end_trial, "pay": pay, "retry": retry, "write_off": write_off, "grace": grace, "record": record,
+    "change": change, "coupon": coupon, "uncoupon": uncoupon, "revoke": revoke,
+    "reactivate": reactivate, "extend_trial": extend_trial, "end_trial": end_trial,
+    "pay": pay, "retry": retry, "write_off": write_off, "grace": grace, "record": record,
     "page_return": page_return, "page_expire": page_expire, "profile": profile,
     "confirm": confirm, "confirm_return": confirm_return, "erase": erase, "refund": refund,
 }  # fmt: skip

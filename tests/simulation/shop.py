@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.application import catalog
 from chalicelib.domain.calendar import Interval
+from chalicelib.domain.discount import Coupon, Duration
 from tests.simulation.steps import DEFAULT
 
 POLICIES: Mapping[str, Mapping[str, Any]] = {
@@ -33,6 +34,14 @@ TAX: Mapping[str, Any] = {
         {"country": "US", "region": "CA", "rate": "7.25"},
     ],
 }
+COUPONS = (
+    Coupon(id="HALF", percent="50", duration=Duration.FOREVER, max_redemptions=1),
+    Coupon(id="THREE", percent="33.3333", duration=Duration.REPEATING, periods=3, max_redemptions=1),
+    Coupon(id="FIVER", amount=500, currency="USD", duration=Duration.REPEATING, periods=2),
+    Coupon(id="GIFT", percent="100", max_redemptions=2),
+    Coupon(id="NEW", percent="12.5", duration=Duration.FOREVER, first_time=True),
+    Coupon(id="ADD-ON", percent="100", duration=Duration.FOREVER, plans=("starter",)),
+)
 _COUNTRIES = {"EUR": "DE", "JPY": "JP", "KWD": "KW", "USD": "US", "GBP": "GB"}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from chalicelib.adapters.catalogs import CachedCatalogs
 from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.adapters.stripe.errors import GatewayMisuseError
-from chalicelib.application import catalog
+from chalicelib.application import catalog, coupon_offers
 from chalicelib.application.context import Context
 from chalicelib.application.ports import VersionConflict
 from chalicelib.application.records import account_key, child_key, key_of
@@ -93,6 +93,8 @@ class World:
         catalog.publish_catalog(
             self.ctx("catalog"), shop.catalog_with(self.plan.policies or shop.POLICIES), expected=None
         )
+        for coupon in shop.COUPONS:
+            coupon_offers.create_coupon(self.ctx(f"coupon {coupon.id}"), coupon)
 
     # What can be asked
 

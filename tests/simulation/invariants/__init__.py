@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from tests.simulation.invariants.coupons import coupons
 from tests.simulation.invariants.invoices import invoices
 from tests.simulation.invariants.metrics import metrics
 from tests.simulation.invariants.money import charges, disputes, expected, money, one_cycle_invoice
@@ -21,7 +22,7 @@ from tests.simulation.world import World
 
 CHECKS: tuple[Callable[[World], Iterator[str]], ...] = (
     one_cycle_invoice, money, disputes, charges, expected, invoices, periods, mrr, metrics, published, mails,
-    quiet_hours, nothing_left, reported, access, trials, erased, index,
+    quiet_hours, nothing_left, reported, access, trials, erased, index, coupons,
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def mrr(world: World) -> Iterator[str]:
 
 
 def _monthly(subscription: Subscription) -> int:
-    total = Fraction(0)
+    monthly: list[Any] = []
     for item in subscription.items:
         if item.price is not None:
             interval = item.price.interval
@@ -37,8 +37,30 @@ def _monthly(subscription: Subscription) -> int:
             share = (
                 Fraction(1, months * interval.count) if months else Fraction(per_year, 12 * interval.count)
             )
-            total += _rated(item.price.rate, item.quantity) * share
-    return rounded(total)
+            monthly.append([item.product, _rated(item.price.rate, item.quantity) * share])
+    if subscription.period is not None:
+        for redemption in subscription.redemptions:
+            _discount(monthly, redemption, subscription)
+    return rounded(sum((amount for _, amount in monthly), Fraction(0)))
+
+
+def _discount(monthly: list[Any], redemption: Any, subscription: Subscription) -> None:
+    """Recurring ones only; what a fixed one takes is spread over what it is taken from."""
+    coupon = redemption.coupon
+    over = {"once": 0, "repeating": coupon.periods, "forever": None}[str(coupon.duration)]
+    now = subscription.period is not None and redemption.spent_on == subscription.period.start
+    if coupon.duration == "once" or (over is not None and redemption.uses >= over and not now):
+        return
+    mine = [each for each in monthly if not coupon.plans or each[0] in coupon.plans]
+    base = sum((each[1] for each in mine), Fraction(0))
+    if coupon.percent is not None:
+        off = base * Fraction(coupon.percent) / 100
+    elif coupon.currency == subscription.currency and subscription.interval is not None:
+        off = min(base, coupon.amount * subscription.interval.annual_factor() / 12)
+    else:
+        return
+    for each in mine:
+        each[1] -= off * each[1] / base if base else 0
 
 
 def _rated(rate: Any, quantity: int) -> Fraction:

@@ -5,7 +5,7 @@ Each is a context manager. `python -m tests.simulation --mutation NAME` shows wh
 
 from __future__ import annotations
 
-from tests.simulation.mutations import charging, machinery, rules
+from tests.simulation.mutations import charging, discounts, machinery, rules
 from tests.simulation.mutations.registry import MUTATIONS
 
-__all__ = ["MUTATIONS", "charging", "machinery", "rules"]
+__all__ = ["MUTATIONS", "charging", "discounts", "machinery", "rules"]
