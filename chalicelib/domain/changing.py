@@ -132,9 +132,18 @@ def in_force(subscription: Subscription, change: PendingChange, now: datetime) -
         pending=None,
         redemptions=_redemptions(subscription, change),
     )
-    if subscription.status is Status.TRIALING or _keeps_period(subscription, change):
+    if subscription.status is Status.TRIALING:
+        return after if change.interval is not None else _tried_enough(after, now)
+    if _keeps_period(subscription, change):
         return after
     return began(after, now)
+
+
+def _tried_enough(subscription: Subscription, now: datetime) -> Subscription:
+    """A free plan needs no trial: it is over."""
+    assert subscription.trial is not None
+    over = replace(subscription.trial, ends_at=min(now, subscription.trial.ends_at))
+    return began(replace(subscription, status=Status.ACTIVE, trial=over), now)
 
 
 def moved_to(subscription: Subscription, anchor: datetime, start: datetime) -> Subscription:

@@ -254,6 +254,29 @@ class TestDown:
         assert amounts(world, sub) == [[1000]]
 
 
+class TestOnTrial:
+    @pytest.fixture
+    def trying(self, world: World) -> Subscription:
+        plans = [
+            {**each, "trial": {"days": 14}} if each["prices"] and "sold_by" not in each else each
+            for each in CATALOG["plans"]
+        ]
+        publish_catalog(world.ctx(), {**CATALOG, "plans": plans}, expected=2)
+        return bought(world, "middle", trial_days=14)
+
+    def test_another_plan_is_tried_on_and_paid_at_the_end(self, world: World, trying: Subscription) -> None:
+        sub = change(world, trying, plan="small")
+        assert (str(sub.status), sub.plan.product, sub.pending) == ("trialing", "small", None)
+        world.advance(days=15)
+        assert amounts(world, sub) == [[1000]]
+
+    def test_the_free_plan_needs_no_trial(self, world: World, trying: Subscription) -> None:
+        sub = change(world, trying, plan="free")
+        assert (str(sub.status), sub.plan.product) == ("active", "free")
+        world.advance(days=40)
+        assert (str(world.reload(sub).status), amounts(world, sub)) == ("active", [])
+
+
 class TestOnADate:
     def test_it_comes_about_then(self, world: World) -> None:
         sub = bought(world)
