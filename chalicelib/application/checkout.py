@@ -16,7 +16,7 @@ from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import CheckoutState
 from chalicelib.application.records import Key, account_key, child_key
 from chalicelib.application.subscription_records import load_buyer, occasion
-from chalicelib.domain import checkout_rules, ids, renewal
+from chalicelib.domain import checkout_rules, ids, starting
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession, CheckoutStatus
 from chalicelib.domain.checkout_rules import Standing
@@ -221,7 +221,7 @@ def _begun(
 ) -> Decision:
     """The subscription with its first invoice. A refused trial's is not charged: that takes a request to pay."""
     account = standing.account
-    return renewal.begin(
+    return starting.begin(
         standing.subscription,
         replace(account, payment_method=method or account.payment_method),
         occasion=occasion(ctx, standing.subscription, customer, catalog),

@@ -12,7 +12,7 @@ from chalicelib.application.checkout_page import Waiting, ensure_page, open_page
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.subscription_records import Buyer, load_buyer, occasion
-from chalicelib.domain import checkout_rules, ids, ordering, renewal
+from chalicelib.domain import checkout_rules, ids, ordering, starting
 from chalicelib.domain.catalog import Catalog, SoldBy
 from chalicelib.domain.checkout import CheckoutMode, CheckoutSession
 from chalicelib.domain.customer import Account, Customer, Terms
@@ -124,7 +124,7 @@ def _begin(
         first = None
         session = replace(session, trial_days=trial.days)
     else:
-        first = renewal.begin(
+        first = starting.begin(
             draft,
             buyer.account,
             occasion=occasion(ctx, draft, buyer.customer, catalog, current=catalog),

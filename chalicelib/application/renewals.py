@@ -10,7 +10,7 @@ from chalicelib.application.calling_off import close_attempt
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import account_key, child_key, customer_key
 from chalicelib.application.subscription_records import first_invoice_id, occasion
-from chalicelib.domain import billing, lifecycle, renewal
+from chalicelib.domain import billing, lifecycle, renewal, starting
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.checkout_rules import PROCESSING_WAIT
 from chalicelib.domain.customer import Account, Customer
@@ -182,11 +182,11 @@ def _renewed(ctx: Context, standing: Standing) -> Decision:
 
 
 def trial_ended(ctx: Context, standing: Standing) -> Decision:
-    """What the end of the trial brings, see `renewal.end_trial`."""
+    """What the end of the trial brings, see `starting.end_trial`."""
     trial = standing.subscription.trial
     fall_back = standing.catalog.plan(trial.fall_back_plan) if trial and trial.fall_back_plan else None
     first = occasion(ctx, standing.subscription, standing.customer, standing.catalog)
-    return renewal.end_trial(
+    return starting.end_trial(
         standing.subscription,
         card_limits.with_room(ctx, standing.account, first.attempts_per_card),
         occasion=first,

@@ -18,7 +18,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.signup import draft_of, get_signup, subscription_id_of, trial_of
 from chalicelib.application.subscription_records import occasion
-from chalicelib.domain import ids, renewal, signup_rules
+from chalicelib.domain import ids, signup_rules, starting
 from chalicelib.domain.checkout import CheckoutSession, SignupSession, SignupStatus
 from chalicelib.domain.customer import Account
 from chalicelib.domain.decision import Decision
@@ -109,7 +109,7 @@ def _start(ctx: Context, signup_id: str) -> None:
         )
     else:
         outcome = Outcome.ACTIVE
-        decision = renewal.begin(
+        decision = starting.begin(
             draft,
             buyer.account,
             occasion=occasion(ctx, draft, buyer.customer, catalog, current=catalog),

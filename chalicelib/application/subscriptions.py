@@ -30,7 +30,7 @@ from chalicelib.application.subscription_records import (
     require_method,
 )
 from chalicelib.application.unused_time import Unused
-from chalicelib.domain import ids, lifecycle, ordering, renewal
+from chalicelib.domain import ids, lifecycle, ordering, starting
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.erasure import refuse_erased
@@ -138,7 +138,7 @@ def reactivate_subscription(ctx: Context, subscription_id: str) -> Subscription:
         if back.plan.price is not None:
             require_method(back, buyer.account)
         if _is_billed(ctx, back):
-            resumed = renewal.resume(back, collection.instants(ctx))
+            resumed = starting.resume(back, collection.instants(ctx))
             return _stored(ctx, replace(resumed, account=buyer.account))
         return _stored(ctx, _begun(ctx, back, buyer, _catalog_of(ctx, subscription)))
 
@@ -167,7 +167,7 @@ def _begun(
     ctx: Context, draft: Subscription, buyer: Buyer, catalog: Catalog, *, current: Catalog | None = None
 ) -> Decision:
     first = occasion(ctx, draft, buyer.customer, catalog, current=current)
-    decision = renewal.begin(
+    decision = starting.begin(
         draft,
         card_limits.with_room(ctx, buyer.account, first.attempts_per_card),
         occasion=first,

@@ -1,4 +1,4 @@
-"""The last invoice of a subscription that ends: what was served in arrears and not billed yet."""
+"""The end of a subscription, and its last invoice: what was served in arrears and not billed yet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ from chalicelib.domain.customer import Account, CollectionMethod
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.holding import begin_automatic
 from chalicelib.domain.invoice import Cause, CauseKind, InvoiceStatus, Line
+from chalicelib.domain.lifecycle import canceled
 from chalicelib.domain.metered import metered
+from chalicelib.domain.metrics import moved
 from chalicelib.domain.payment import Instants
 from chalicelib.domain.proration import Granularity
 from chalicelib.domain.redeeming import spent_with
 from chalicelib.domain.subscription import Subscription
+
+
+def ended(subscription: Subscription, reason: str, at: Instants) -> Decision:
+    """The subscription at its end, which the clock brought."""
+    over, facts = canceled(subscription, at.business, reason)
+    cause = f"end:{subscription.id}:{at.business.isoformat()}"
+    over, movements = moved(over, cause)
+    return Decision(cause=cause, subscription=over, facts=facts, movements=movements)
 
 
 def with_final_invoice(
@@ -44,13 +54,11 @@ def with_final_invoice(
     if automatic and invoice.status is InvoiceStatus.OPEN:
         invoice = begin_automatic(invoice, account, at)
         invoice, account = admitted(invoice, account, occasion.attempts_per_card, at.business)
-    ended = decision.subscription
+    over = decision.subscription
     return replace(
         decision,
         account=account,
-        subscription=spent_with(replace(ended, charges=()), opened.redemptions)
-        if ended is not None
-        else None,
+        subscription=spent_with(replace(over, charges=()), opened.redemptions) if over is not None else None,
         invoice=invoice,
         also=decision.also + used.usages,
         facts=decision.facts + opened.facts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.domain import in_arrears, renewal
+from chalicelib.domain import in_arrears, starting
 from chalicelib.domain.adjustments import adjusted
 from chalicelib.domain.billing import Occasion, recurring_lines
 from chalicelib.domain.calendar import Interval
@@ -54,7 +54,7 @@ def price_order(
         return OrderPrice(currency=draft.currency)
     if trial is not None:
         return _after_trial(draft, account, trial, occasion=occasion, granularity=granularity, at=at)
-    decision = renewal.begin(draft, account, occasion=occasion, granularity=granularity, at=at, hosted=True)
+    decision = starting.begin(draft, account, occasion=occasion, granularity=granularity, at=at, hosted=True)
     assert decision.subscription is not None
     ahead, invoice = decision.subscription, decision.invoice
     period = full_period(ahead, ahead.cycle + 1)
@@ -86,7 +86,7 @@ def _after_trial(
     assert running.trial is not None
     end = running.trial.ends_at
     with_card = replace(account, payment_method=PaymentMethod(id="shown"))
-    decision = renewal.end_trial(
+    decision = starting.end_trial(
         running,
         with_card,
         occasion=replace(occasion, now=end),
