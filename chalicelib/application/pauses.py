@@ -50,9 +50,10 @@ def pause_subscription(
             return Decision(cause="", subscription=subscription)
         pausing.require_pausable(subscription)
         assert subscription.period is not None
-        at = subscription.period.end if at_period_end else ctx.now
+        at_end = at_period_end or subscription.period.end <= ctx.now  # over, and waiting for late usage
+        at = subscription.period.end if at_end else ctx.now
         change = pausing.pause(subscription, at, change_id, now=ctx.now, resumes_at=resumes_at)
-        if at_period_end:
+        if at_end:
             planned, facts = changing.scheduled(subscription, change)
             return stored(
                 ctx, Decision(cause=f"pause:{change_id}:planned", subscription=planned, facts=facts)

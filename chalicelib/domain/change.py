@@ -119,6 +119,8 @@ def takes_effect(
                 fix="send such a time",
             )
         return order.at
+    if period.end <= now:  # its renewal waits for late usage: the change comes with that
+        return period.end
     later = order.at is When.PERIOD_END or (order.at is None and target.direction is Direction.DOWN)
     return period.end if later else None
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.application import changes, subscriptions
+from chalicelib.application import changes, pauses, subscriptions
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.renewals import renew_subscription
 from chalicelib.application.upcoming import upcoming_invoice
 from chalicelib.application.usage import record_usage
-from chalicelib.domain.change import ChangeOrder
+from chalicelib.domain.change import ChangeOrder, When
 from chalicelib.domain.errors import PaymentDeclinedError
 from chalicelib.domain.explanation import check
 from chalicelib.domain.meter import UsageEvent
@@ -189,3 +189,29 @@ def test_a_renewal_killed_anywhere_bills_usage_once() -> None:
     for world in every_step(prepare, act, repair):
         (sub,) = world.parts.store.records(Subscription)
         assert amounts(world, sub) == [[2900], [190, 2900]]
+
+
+class TestWhileLateUsageIsWaitedFor:
+    """The period is over and its renewal is not due yet: nothing is left of it that could change."""
+
+    @pytest.fixture
+    def sub(self, world: World) -> Subscription:
+        sub = bought(world, "patient")
+        use(world, sub, 100)
+        assert sub.period is not None
+        world.advance(to=(sub.period.end + timedelta(minutes=30)).isoformat())
+        return sub
+
+    def test_a_change_comes_with_the_renewal(self, world: World, sub: Subscription) -> None:
+        changed = changes.change_subscription(world.ctx(), sub.id, ChangeOrder(plan="pure", at=When.NOW))
+        assert changed.pending is not None
+        assert (changed.pending.at, changed.plan.product) == (sub.period and sub.period.end, "patient")
+        world.advance(hours=3)
+        assert world.reload(sub).plan.product == "pure"
+        assert amounts(world, sub) == [[1000], [200, 0]]
+
+    def test_a_pause_comes_with_the_renewal(self, world: World, sub: Subscription) -> None:
+        pauses.pause_subscription(world.ctx(), sub.id, at_period_end=False)
+        world.advance(hours=3)
+        assert str(world.reload(sub).status) == "paused"
+        assert amounts(world, sub) == [[1000], [200]]
