@@ -7,7 +7,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.credit_refunds import Desk
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key
-from chalicelib.domain import changing, crediting, ids
+from chalicelib.domain import changing, credit_choice, crediting, ids
 from chalicelib.domain.collection import after_paid
 from chalicelib.domain.credit_note import CreditNote, NoteLine, note_id
 from chalicelib.domain.credit_value import own
@@ -132,9 +132,9 @@ def _decided(ctx: Context, invoice_id: str, wanted: Wanted, reason: str) -> Deci
     desk = desk_of(ctx, ids.customer_of(invoice_id))
     invoice, subscription = collection.load(ctx, invoice_id)
     _require_creditable(invoice, subscription)
-    lines = crediting.chosen(invoice, desk.invoices, wanted)
+    lines = credit_choice.chosen(invoice, desk.invoices, wanted)
     minimum = ctx.gateway.minimum(invoice.currency)
-    crediting.require_chargeable(invoice, sum(line.total for line in lines), minimum)
+    credit_choice.require_chargeable(invoice, sum(line.total for line in lines), minimum)
     note = issue_on(
         ctx, desk, invoice, lines, wanted, id_=note_id(invoice_id, ctx.request_key), reason=reason
     )
@@ -162,7 +162,7 @@ def _settled(decision: Decision, invoice: Invoice, subscription: Subscription, c
 
 
 def _require_creditable(invoice: Invoice, subscription: Subscription) -> None:
-    crediting.require_creditable(invoice)
+    credit_choice.require_creditable(invoice)
     if invoice.status is InvoiceStatus.OPEN and changing.is_paid_by(subscription, invoice):
         raise InvalidStateError(
             "a change waits for this invoice to be paid",

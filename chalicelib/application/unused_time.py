@@ -11,7 +11,7 @@ from chalicelib.application.context import Context
 from chalicelib.application.credit_notes import desk_of, issue_on
 from chalicelib.application.credit_refunds import Desk
 from chalicelib.application.records import child_key
-from chalicelib.domain import crediting, write_off
+from chalicelib.domain import credit_choice, write_off
 from chalicelib.domain.change_lines import billed_lines, invoice_ids_of_period
 from chalicelib.domain.credit_note import CreditNote, NoteLine, left_by_line, note_id, spread, unused_of
 from chalicelib.domain.crediting import Wanted
@@ -42,6 +42,10 @@ def credited(
     if how is Unused.NONE or subscription.period is None or subscription.status is Status.TRIALING:
         return decision
     desk = desk_of(ctx, subscription.customer_id)
+    if subscription.pending is not None and subscription.pending.invoice_id is not None:
+        desk.invoices.pop(
+            subscription.pending.invoice_id, None
+        )  # its change is dropped with the subscription
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     wanted = Wanted(as_refund=how is Unused.REFUND)
     full = full_period(subscription, subscription.cycle)
@@ -49,7 +53,7 @@ def credited(
     for invoice, billed in _billed(desk, subscription):
         lines = _unused(desk, invoice, billed, unused)
         if lines:
-            crediting.require_creditable(invoice)
+            credit_choice.require_creditable(invoice)
             id_ = note_id(invoice.id, f"cancel:{subscription.id}:{subscription.version}")
             issue_on(ctx, desk, invoice, lines, wanted, id_=id_, reason=reason)
     return _told(desk.onto(decision)) if desk.made else decision
@@ -90,7 +94,7 @@ def _unused(desk: Desk, invoice: Invoice, billed: list[Line], unused: Parts) -> 
     left = left_by_line(invoice, desk.invoices.values())
     found = [(line, unused_of(line, left[line.id], unused)) for line in billed if line.id in left]
     found = [(line, part) for line, part in found if part.total > 0]
-    most = crediting.available(invoice, desk.invoices)
+    most = credit_choice.available(invoice, desk.invoices)
     if sum(part.total for _, part in found) <= most:
         return tuple(part for _, part in found)
     return spread([line for line, _ in found], left, most, [part.total for _, part in found])

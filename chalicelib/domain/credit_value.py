@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chalicelib.domain.credit_note import reversed_total
-from chalicelib.domain.invoice import Invoice
+from chalicelib.domain.invoice import Invoice, InvoiceStatus
+
+
+def due(invoice: Invoice) -> int:
+    """What a note lowers first."""
+    return invoice.amount_remaining if invoice.status is InvoiceStatus.OPEN else 0
 
 
 def returnable(invoice: Invoice, others: Mapping[str, Invoice]) -> int:

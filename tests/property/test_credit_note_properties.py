@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chalicelib.domain.credit_choice import available, chosen
 from chalicelib.domain.credit_note import CreditNote, left_by_line, unused_of
-from chalicelib.domain.crediting import Wanted, available, chosen, issued, refund_of
+from chalicelib.domain.crediting import Wanted, issued, refund_of
 from chalicelib.domain.customer import Account
 from chalicelib.domain.errors import InvalidStateError, ValidationError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus, Line
