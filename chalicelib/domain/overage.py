@@ -37,7 +37,7 @@ def own_lines(subscription: Subscription, usage: Usage, now: datetime) -> Metere
     if item is None or item.price is None or subscription.period is None:
         return Metered()
     if subscription.ended_at is not None:
-        return metered(replace(subscription, items=(item,)), (usage,), min(subscription.ended_at, now))
+        return metered(replace(subscription, items=(item,)), (usage,), subscription.ended_at)
     if item.price.bill_at is None or subscription.status is not Status.ACTIVE:
         return Metered()
     used = so_far(subscription, usage, now)
