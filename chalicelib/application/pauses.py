@@ -6,14 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.application import collection
-from chalicelib.application.changes import (
-    cause_of,
-    collect_change,
-    decided,
-    invoices_of_period,
-    is_known,
-    stored,
-)
+from chalicelib.application.change_decisions import cause_of, decided, invoices_of_period, is_known, stored
+from chalicelib.application.change_payments import collect_change
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.subscription_records import get_subscription, load_buyer, occasion
 from chalicelib.domain import billing, changing, ids, in_arrears, pausing

@@ -11,6 +11,7 @@ import pytest
 
 from chalicelib.application import changes, collection, pauses, subscriptions
 from chalicelib.application.catalog import publish_catalog
+from chalicelib.application.change_payments import give_up_if_declined
 from chalicelib.application.previews import commit_previewed, preview
 from chalicelib.application.upcoming import upcoming_invoice
 from chalicelib.domain.change import ChangeOrder, When
@@ -80,7 +81,7 @@ class TestAnotherChange:
         )
         collection.settle(world.ctx(), invoice, owner, gone)
         world.card(sub.customer_id, "pm_card_visa")
-        changes.give_up_if_declined(world.ctx(), sub.id)
+        give_up_if_declined(world.ctx(), sub.id)
         assert change(world, sub, plan="large").plan.product == "large"
         assert statuses(world, sub) == ["paid", "void", "paid"]
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from chalice.app import Blueprint
 
 from chalicelib.application import changes, pauses, subscriptions
+from chalicelib.application.change_payments import give_up_if_declined
 from chalicelib.application.change_requests import change_or_lead
 from chalicelib.application.context import Context
 from chalicelib.application.previews import preview
@@ -70,7 +71,7 @@ def change_subscription(call: Call[ChangeRequest]) -> SubscriptionView:
     order = _order(call.body)
     with payment(call, ids.customer_of(subscription_id)) as ctx:
         if call.body.preview_token is None:
-            changes.give_up_if_declined(ctx, subscription_id)
+            give_up_if_declined(ctx, subscription_id)
         changed = bound(
             ctx,
             operation("change", subscription_id, call.body),
