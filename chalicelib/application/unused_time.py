@@ -42,10 +42,10 @@ def credited(
     if how is Unused.NONE or subscription.period is None or subscription.status is Status.TRIALING:
         return decision
     desk = desk_of(ctx, subscription.customer_id)
-    if subscription.pending is not None and subscription.pending.invoice_id is not None:
-        desk.invoices.pop(
-            subscription.pending.invoice_id, None
-        )  # its change is dropped with the subscription
+    if (
+        subscription.pending is not None
+    ):  # a change that waits for its payment is dropped with the subscription
+        desk.invoices.pop(subscription.pending.invoice_id or "", None)
     catalog = ctx.catalogs.version(ctx.env, subscription.catalog_version)
     wanted = Wanted(as_refund=how is Unused.REFUND)
     full = full_period(subscription, subscription.cycle)

@@ -293,6 +293,17 @@ class TestCancelledNow:
         assert world.invoices(sub)[1].status == "void"
         assert note(world, invoice).total == 1900
 
+    def test_a_change_that_waits_for_its_customer_takes_nothing_of_it(self) -> None:
+        world = World()
+        sub = world.subscribe(world.customer(card="pm_card_visa"), "starter", trial_days=0)
+        world.card(sub.customer_id, "pm_card_authenticationRequired")
+        with pytest.raises(PaymentDeclinedError):
+            changes.change_subscription(world.ctx(), sub.id, ChangeOrder(plan="pro"))
+        assert world.reload(sub).pending is not None
+        cancel(world, sub, Unused.CREDIT)
+        assert world.invoices(sub)[1].status == "void"
+        assert credit(world, world.invoices(sub)[0]) == 1839
+
     def test_what_was_served_in_arrears_is_not_given_back(self) -> None:
         world = World(start="2026-03-01")
         served = {
