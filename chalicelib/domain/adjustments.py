@@ -71,6 +71,11 @@ def credit_line(
         tax=billed.tax,
         credited=credited,
         credited_tax=credited_tax,
+        discounts=tuple(
+            (share.coupon, round_half_away(share.amount * part.share))
+            for share in billed.discounts
+            if share.percent is None
+        ),
     )
     amount, tax = given_back(reversal, part)
     return replace(

@@ -99,7 +99,7 @@ def _credits(item: Item, billed: Iterable[Billed], stretch: Stretch) -> Iterator
             credited=each.credited,
             credited_tax=each.credited_tax,
         )
-        if line.amount:
+        if line.amount or (line.reversal is not None and line.reversal.discounts):
             yield line
 
 

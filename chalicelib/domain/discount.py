@@ -7,6 +7,7 @@ back are never touched: a credit is made from what was billed after discounts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -131,14 +132,21 @@ def discounted(
     """The lines of an invoice in `currency` for the period from `period_start`, less the coupons.
 
     A coupon for which nothing is left is not spent. On a second invoice of a period it was spent on, a fixed
-    amount does not apply again; a percentage does, without using another period up.
+    amount does not apply again, beyond what lines that give back had of it; a percentage does. Neither uses another
+    period up.
     """
     found, after = tuple(lines), []
+    back = Counter[str]()
+    for line in lines:
+        if line.reversal is not None:
+            back.update(dict(line.reversal.discounts))
     applied = 0
     for redemption in redemptions:
         again = redemption.spent_on == period_start
-        counts = redemption.coupon.percent is not None if again else not redemption.is_used_up
-        taken = _applied(found, redemption.coupon, applied + 1, currency) if counts else None
+        coupon = redemption.coupon
+        counts = again or not redemption.is_used_up
+        fixed = back[coupon.id] if again else coupon.amount or 0
+        taken = _applied(found, coupon, applied + 1, currency, fixed=fixed) if counts else None
         if taken is not None:
             found, applied = taken, applied + 1
             if not again:
@@ -190,14 +198,15 @@ def taken_by(share: DiscountShare, base: int) -> int:
     return round_half_away(base * parse_percent(share.percent))
 
 
-def _applied(lines: tuple[Line, ...], coupon: Coupon, order: int, currency: str) -> tuple[Line, ...] | None:
-    """The lines after the coupon; None where it takes nothing."""
+def _applied(
+    lines: tuple[Line, ...], coupon: Coupon, order: int, currency: str, *, fixed: int
+) -> tuple[Line, ...] | None:
+    """The lines after the coupon, or (without a percentage) after the `fixed` amount; None where it takes nothing."""
     if coupon.currency not in (None, currency):
         return None
     bases = [_base(line, coupon) for line in lines]
-    share = DiscountShare(
-        coupon=coupon.id, order=order, percent=coupon.percent, fixed=coupon.amount if coupon.amount else 0
-    )
+    fixed = fixed if coupon.percent is None else 0
+    share = DiscountShare(coupon=coupon.id, order=order, percent=coupon.percent, fixed=fixed)
     taken = taken_by(share, sum(bases))
     if not taken:
         return None

@@ -67,7 +67,8 @@ class DiscountShare:
 class Reversal:
     """What a credit line gives back: a line as it was billed, and what was given back of it before (minor units).
 
-    `net` is its amount after discounts (with tax that is included), `tax` its tax.
+    `net` is its amount after discounts (with tax that is included), `tax` its tax. `discounts`: what coupons of a fixed
+    amount took from the part that is given back, by coupon.
     """
 
     invoice_id: str
@@ -76,6 +77,7 @@ class Reversal:
     tax: int = 0
     credited: int = 0
     credited_tax: int = 0
+    discounts: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.application.limits import Limits, Rate
 from tests.cases import expected, given
 from tests.infra.billing_api import Billing
 from tests.infra.test_cases_http import case_on, explained, mrr_months, plan, price, publish
@@ -320,6 +321,18 @@ class TestRedeemed:
             shown = billing.ok("GET", f"/v1/subscriptions/{sub['id']}")
             assert shown["coupons"][0]["periods_left"] == 1
 
+    def test_seats_added_are_without_a_fixed_amount_that_the_period_had(self):
+        with case_on() as billing:
+            publish(billing, plan(price("per_unit", 1000), per_seat=True))
+            fixed(billing, 300, "FIXED", duration="forever")
+            offer(billing, "SHARE", percent="10", duration="forever")
+            for code, wanted in (("FIXED", 1000), ("SHARE", 900)):
+                customer = billing.customer("pm_card_visa")
+                sub = billing.subscribe(customer, "pro", quantity=2, coupon=code)
+                billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change", {"quantity": 3})
+                assert billing.invoices(customer)[0]["amount_due"] == wanted
+                explained(billing, customer)
+
 
 class TestGivenBack:
     def test_a_first_payment_that_never_comes(self):
@@ -419,3 +432,13 @@ class TestSignUp:
                 refused = billing("GET", "/signup", query=query | {"coupon": code}, key="")
                 assert (refused.status, why in refused.text) == (422, True)
                 assert "$19.00" in refused.text
+
+    def test_codes_are_not_tried_without_end(self):
+        with case_on() as billing:
+            offer(billing, percent="50")
+            billing.api.services.limits = Limits(writes=Rate(2, 3600))
+            query = {"key": billing.api.sandbox.publishable_token, "plan": "starter", "coupon": "SPRING"}
+            found = [billing("GET", "/signup", query=query, key="") for _ in range(3)]
+            assert [page.status for page in found] == [200, 200, 422]
+            assert "Too many codes were tried" in found[2].text
+            assert "Coupon SPRING" not in found[2].text

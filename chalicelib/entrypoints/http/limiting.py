@@ -89,6 +89,12 @@ def count_write(call: Call[Any], env: str, key_id: str) -> None:
     spend(ops, f"key#{env}#{key_id}", limits.key_writes, at=call.machine_now)
 
 
+def count_code(call: Call[Any], env: str) -> None:
+    """A visitor's page says whether a coupon's code is right: nobody is to try them all. RateLimitedError."""
+    name = f"codes#{env}#{network_of(call.client)}"
+    spend(call.services.ops, name, call.services.limits.writes, at=call.machine_now)
+
+
 def count_return(call: Call[Any], ctx: Context, checkout_id: str) -> None:
     """The processor is asked what became of a payment page because somebody opened the way back. RateLimitedError."""
     name = f"return#{ctx.env}#{checkout_id}"

@@ -36,7 +36,7 @@ from chalicelib.domain.errors import (
 from chalicelib.domain.signup_rules import sales_reason
 from chalicelib.entrypoints.http.card_numbers import refuse_card_numbers
 from chalicelib.entrypoints.http.kit import Call, Reply, endpoint
-from chalicelib.entrypoints.http.limiting import attempt
+from chalicelib.entrypoints.http.limiting import attempt, count_code
 from chalicelib.entrypoints.http.problems import CardNumberError
 from chalicelib.entrypoints.pages import page
 from chalicelib.entrypoints.pages.checkout import gone
@@ -184,8 +184,9 @@ def _form(
     plan = plan_of(catalog, values.get("plan", ""))
     if plan is None:
         return Reply(status=303, headers={"Location": _pricing(call)})
+    values, tried = _admitted(call, ctx, values)
     session, more = order_so_far(ctx, catalog, plan, values)
-    errors = {**more, **errors}
+    errors = {**more, **tried, **errors}
     form = Form(
         session=session, plan=plan, values=values, errors=errors, language=page_language(call.query.language)
     )
@@ -201,6 +202,18 @@ def _form(
         post=_address(call),
         **view,
     )
+
+
+def _admitted(
+    call: Call[None], ctx: Context, values: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The form without its coupon, and why, where this address has tried too many codes."""
+    if values.get("coupon"):
+        try:
+            count_code(call, ctx.env)
+        except RateLimitedError:
+            return {**values, "coupon": ""}, {"coupon": "Too many codes were tried. Please wait a while."}
+    return values, {}
 
 
 def _solution(call: Call[None]) -> str:
