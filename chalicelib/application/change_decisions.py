@@ -11,7 +11,7 @@ from chalicelib.application.invoices import refuse_unpaid
 from chalicelib.application.metered_usage import usage_of
 from chalicelib.application.records import child_key
 from chalicelib.application.subscription_records import load_buyer, occasion, require_method
-from chalicelib.domain import billing, changing
+from chalicelib.domain import billing, change_steps, changing
 from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.change_lines import invoice_ids_of_period
 from chalicelib.domain.changing import Changed
@@ -67,7 +67,7 @@ def decided(
         return _in_force(subscription, spent, change, decision)
     if not automatic:
         require_method(subscription, buyer.account)
-    waiting = changing.awaiting_payment(
+    waiting = change_steps.awaiting_payment(
         subscription, change, opened.invoice, ctx.now, redemptions=opened.redemptions
     )
     invoice = begin_attempt(opened.invoice, opened.account, collection.instants(ctx))
@@ -104,6 +104,6 @@ def stored(ctx: Context, decision: Decision) -> Decision:
 
 
 def _in_force(before: Subscription, result: Changed, change: PendingChange, decision: Decision) -> Decision:
-    after, facts = changing.noted(before, result.subscription, change)
+    after, facts = change_steps.noted(before, result.subscription, change)
     after, movements = moved(after, decision.cause)
     return replace(decision, subscription=after, facts=(*decision.facts, *facts), movements=movements)

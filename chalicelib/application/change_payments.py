@@ -11,7 +11,7 @@ from chalicelib.application.invoices import refuse_unpaid
 from chalicelib.application.metered_usage import usage_of
 from chalicelib.application.records import account_key
 from chalicelib.application.subscription_records import get_subscription
-from chalicelib.domain import billing, changing
+from chalicelib.domain import billing, change_steps
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
 from chalicelib.domain.metered import given_back
@@ -52,7 +52,7 @@ def give_up_change(ctx: Context, subscription_id: str) -> None:
         latest = invoice.attempt
         is_asked = latest is not None and asked is not None and latest.number == asked.number
         if latest is not None and latest.is_open and not (closed and is_asked):
-            later = replace(current, pending=replace(current.pending, at=ctx.now + changing.LOOK_AGAIN))
+            later = replace(current, pending=replace(current.pending, at=ctx.now + change_steps.LOOK_AGAIN))
             decisions.commit(
                 ctx, current.customer_id, Decision(cause=f"put_off:{current.id}", subscription=later)
             )
@@ -80,7 +80,7 @@ def _given_up(ctx: Context, subscription: Subscription, invoice: Invoice) -> Dec
     assert account is not None
     assert subscription.pending is not None
     cause = f"change:{subscription.id}:{subscription.pending.change_id}:refused"
-    kept, refused = changing.given_up(subscription, subscription.pending)
+    kept, refused = change_steps.given_up(subscription, subscription.pending)
     if invoice.status is not InvoiceStatus.OPEN:
         return Decision(cause=cause, subscription=kept, facts=refused)
     voided = billing.void(invoice, account, ctx.now)

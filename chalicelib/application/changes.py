@@ -16,7 +16,7 @@ from chalicelib.application.change_payments import collect_change, give_up_chang
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.records import child_key
 from chalicelib.application.subscription_records import get_subscription
-from chalicelib.domain import changing, ids
+from chalicelib.domain import change_steps, ids
 from chalicelib.domain.calendar import anchor_on
 from chalicelib.domain.change import (
     ChangeOrder,
@@ -60,7 +60,7 @@ def revoke_change(ctx: Context, subscription_id: str) -> Subscription:
 
     def decide() -> Subscription:
         current = get_subscription(ctx, subscription_id)
-        kept, facts = changing.revoked(current)
+        kept, facts = change_steps.revoked(current)
         cause = f"revoke:{current.id}:{current.version}"
         decision = Decision(cause=cause, subscription=kept, facts=facts)
         return _stored(ctx, coupons.change_dropped(ctx, decision, current))
@@ -98,7 +98,7 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
     require_changeable(subscription, order, target)
     _require_seats(ctx, subscription, target)
     at = takes_effect(subscription, order, target, ctx.now)
-    change = changing.pending_change(
+    change = change_steps.pending_change(
         target,
         at or ctx.now,
         change_id,
@@ -109,7 +109,7 @@ def _start(ctx: Context, subscription_id: str, order: ChangeOrder, change_id: st
     redeemed = coupons.redeemed(ctx, replace(subscription, items=target.items), order.coupon)
     change = replace(change, adds=redeemed.redemptions)
     if at is not None:
-        planned, facts = changing.scheduled(subscription, change)
+        planned, facts = change_steps.scheduled(subscription, change)
         cause = f"change:{subscription.id}:{change_id}:planned"
         decision = redeemed.onto(Decision(cause=cause, subscription=planned, facts=facts))
     else:
@@ -134,13 +134,13 @@ def _come_about(ctx: Context, subscription_id: str, change_id: str) -> Subscript
         return subscription
     cause = f"change:{subscription.id}:{change.change_id}:{subscription.version}"
     if subscription.cancellation is not None:  # nobody who leaves is charged for more
-        kept, facts = changing.revoked(subscription)
+        kept, facts = change_steps.revoked(subscription)
         revoked = Decision(cause=cause, subscription=kept, facts=facts)
         return _stored(ctx, coupons.change_dropped(ctx, revoked, subscription))
     is_charged = subscription.terms.method is CollectionMethod.CHARGE_AUTOMATICALLY
     disputes = is_charged and collection.account_of(ctx, subscription.customer_id).disputes
     if subscription.dunning is not None or disputes:
-        later = changing.held_until(subscription, ctx.now)
+        later = change_steps.held_until(subscription, ctx.now)
         return _stored(ctx, Decision(cause=cause, subscription=later))
     return _stored(ctx, decided(ctx, subscription, change, change.at, automatic=True))
 

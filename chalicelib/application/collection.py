@@ -9,7 +9,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.late_money import return_late
 from chalicelib.application.ports import ChargeRequest
 from chalicelib.application.records import account_key, child_key, customer_key
-from chalicelib.domain import card_limit, changing, collection, holding, late_money, prepaid
+from chalicelib.domain import card_limit, change_steps, collection, holding, late_money, prepaid
 from chalicelib.domain.catalog import Catalog
 from chalicelib.domain.collection import NO_METHOD
 from chalicelib.domain.customer import Account
@@ -83,7 +83,7 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
         if decision is None:
             return current
         after = decision.subscription
-        if after is not None and after.pending is None and not changing.is_paid_by(owner, current):
+        if after is not None and after.pending is None and not change_steps.is_paid_by(owner, current):
             decision = waiting_changes.dropped(ctx, owner, decision)
         stored = decisions.commit(ctx, current.customer_id, _with_bought(ctx, decision))
         assert stored.invoice is not None

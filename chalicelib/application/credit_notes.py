@@ -7,7 +7,7 @@ from chalicelib.application.context import Context, deciding
 from chalicelib.application.credit_refunds import Desk
 from chalicelib.application.ports import Page
 from chalicelib.application.records import account_key, child_key
-from chalicelib.domain import changing, credit_choice, crediting, ids
+from chalicelib.domain import change_steps, credit_choice, crediting, ids
 from chalicelib.domain.collection import after_paid
 from chalicelib.domain.credit_note import CreditNote, NoteLine, note_id
 from chalicelib.domain.credit_value import own
@@ -163,7 +163,7 @@ def _settled(decision: Decision, invoice: Invoice, subscription: Subscription, c
 
 def _require_creditable(invoice: Invoice, subscription: Subscription) -> None:
     credit_choice.require_creditable(invoice)
-    if invoice.status is InvoiceStatus.OPEN and changing.is_paid_by(subscription, invoice):
+    if invoice.status is InvoiceStatus.OPEN and change_steps.is_paid_by(subscription, invoice):
         raise InvalidStateError(
             "a change waits for this invoice to be paid",
             fix=f"DELETE /v1/subscriptions/{subscription.id}/pending_change takes it back",

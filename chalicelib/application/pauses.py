@@ -10,7 +10,7 @@ from chalicelib.application.change_decisions import cause_of, decided, invoices_
 from chalicelib.application.change_payments import collect_change
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.subscription_records import get_subscription, load_buyer, occasion
-from chalicelib.domain import billing, changing, ids, in_arrears, pausing
+from chalicelib.domain import billing, change_steps, changing, ids, in_arrears, pausing
 from chalicelib.domain.card_limit import admitted
 from chalicelib.domain.change_lines import billed_lines, unused
 from chalicelib.domain.customer import CollectionMethod
@@ -48,7 +48,7 @@ def pause_subscription(
         at = subscription.period.end if at_end else ctx.now
         change = pausing.pause(subscription, at, change_id, now=ctx.now, resumes_at=resumes_at)
         if at_end:
-            planned, facts = changing.scheduled(subscription, change)
+            planned, facts = change_steps.scheduled(subscription, change)
             return stored(
                 ctx, Decision(cause=f"pause:{change_id}:planned", subscription=planned, facts=facts)
             )

@@ -11,7 +11,7 @@ from chalicelib.application import renewals
 from chalicelib.application.context import Context
 from chalicelib.application.dry_run import as_if, dry_run
 from chalicelib.application.subscription_records import get_subscription
-from chalicelib.domain import changing
+from chalicelib.domain import change_steps, changing
 from chalicelib.domain.calendar import Period
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
@@ -37,9 +37,9 @@ def once_paid(records: Sequence[Any], now: datetime) -> list[Any]:
     invoices = [record for record in records if isinstance(record, Invoice)]
     for index, record in enumerate(records):
         if isinstance(record, Subscription):
-            paying = next((each for each in invoices if changing.is_paid_by(record, each)), None)
+            paying = next((each for each in invoices if change_steps.is_paid_by(record, each)), None)
             if paying is not None:
-                settled[index] = changing.paid_for(record, paying, now)[0]
+                settled[index] = change_steps.paid_for(record, paying, now)[0]
     return settled
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chalicelib.application import collection, decisions
 from chalicelib.application.context import Context, deciding
 from chalicelib.application.credit_notes import desk_of
-from chalicelib.domain import billing, changing, dunning, ids
+from chalicelib.domain import billing, change_steps, dunning, ids
 from chalicelib.domain.credit_note import reversed_total
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import ConflictError, InvalidStateError
@@ -67,7 +67,7 @@ def _require_voidable(invoice: Invoice, subscription: Subscription) -> None:
             fix=f"POST /v1/invoices/{invoice.id}/credit_notes credits the rest",
             invoice=invoice.id,
         )
-    if invoice.activates or changing.is_paid_by(subscription, invoice):
+    if invoice.activates or change_steps.is_paid_by(subscription, invoice):
         raise InvalidStateError(
             "its subscription waits for it to be paid",
             fix="take the change back, or let what waits expire: that voids it",

@@ -8,7 +8,7 @@ from chalicelib.application import coupons
 from chalicelib.application.context import Context
 from chalicelib.application.metered_usage import usage_of
 from chalicelib.application.records import account_key, child_key
-from chalicelib.domain import billing, changing
+from chalicelib.domain import billing, change_steps
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.errors import ConflictError
 from chalicelib.domain.invoice import Invoice, InvoiceStatus
@@ -32,7 +32,7 @@ def dropped(ctx: Context, before: Subscription, decision: Decision, *, closes: b
     decision = coupons.change_dropped(ctx, decision, before)
     invoice = ctx.store.get(child_key(Invoice, ctx.env, change.invoice_id))
     assert invoice is not None
-    after, facts = changing.given_up(after, change)
+    after, facts = change_steps.given_up(after, change)
     decision = replace(decision, subscription=after, facts=decision.facts + facts)
     if invoice.status is not InvoiceStatus.OPEN:
         return decision

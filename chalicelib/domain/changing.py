@@ -1,32 +1,22 @@
-"""A change of a subscription as it comes about: planned, waiting for its payment, in force, or given up."""
+"""What a change makes of a subscription, and what that costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chalicelib.domain import in_arrears
 from chalicelib.domain.billing import recurring_lines
 from chalicelib.domain.calendar import Period, calendar_anchor, period_at
-from chalicelib.domain.change import Direction, Target
 from chalicelib.domain.change_lines import Stretch, billed_lines, prorated, stays, unused
 from chalicelib.domain.discount import Redemption, kept_on_change
-from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.invoice import Invoice, Line
-from chalicelib.domain.journal import Fact
-from chalicelib.domain.lifecycle import full_period, subscription_data
+from chalicelib.domain.lifecycle import full_period
 from chalicelib.domain.metered import Metered, metered, meters_of
-from chalicelib.domain.metrics import recurring
 from chalicelib.domain.proration import Granularity, parts_left, parts_left_on_cancel
-from chalicelib.domain.redeeming import differences
 from chalicelib.domain.subscription import Billing, PendingChange, Phase, Status, Subscription
 from chalicelib.domain.usage import Usage, ended
-
-PAYABLE_FOR = timedelta(hours=23)
-"""How long a change waits for its payment; never beyond the end of the period."""
-LOOK_AGAIN = timedelta(days=1)
-"""When a payment that could not be called off is asked about again, and a change that was held up is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +27,6 @@ class Changed:
     lines: tuple[Line, ...] = ()
     usages: tuple[Usage, ...] = ()
     """With the windows billed that the change ends."""
-
-
-def pending_change(
-    target: Target,
-    at: datetime,
-    change_id: str,
-    *,
-    prorate: bool = True,
-    is_large: bool = False,
-    anchor: datetime | None = None,
-) -> PendingChange:
-    return PendingChange(
-        at=at,
-        items=target.items,
-        change_id=change_id,
-        interval=target.interval,
-        catalog_version=target.catalog_version,
-        direction=str(target.direction),
-        prorate=prorate,
-        is_large=is_large,
-        anchor=anchor,
-    )
-
-
-def scheduled(subscription: Subscription, change: PendingChange) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The subscription with a change to come, in place of one that was to come before."""
-    waiting = replace(subscription, pending=change)
-    data = {**_data(waiting, change), "at": change.at.isoformat()}
-    return waiting, (Fact("subscription.change_scheduled", subscription.id, data),)
-
-
-def revoked(subscription: Subscription) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The subscription without the change that was to come. InvalidStateError where there is none."""
-    if subscription.pending is None:
-        raise InvalidStateError("there is no pending change", subscription=subscription.id)
-    data = _data(subscription, subscription.pending)
-    kept = replace(subscription, pending=None)
-    return kept, (Fact("subscription.change_revoked", subscription.id, data),)
 
 
 def changed(
@@ -198,72 +150,6 @@ def first_lines(subscription: Subscription, granularity: Granularity) -> tuple[L
     )
 
 
-def awaiting_payment(
-    subscription: Subscription,
-    change: PendingChange,
-    invoice: Invoice,
-    now: datetime,
-    redemptions: tuple[Redemption, ...] = (),
-) -> Subscription:
-    """The subscription as it was, with the change that comes into force once the invoice is paid, and the coupons
-    as they stand then.
-    """
-    until = now + PAYABLE_FOR
-    if subscription.period is not None:
-        until = min(until, subscription.period.end)
-    waiting = replace(change, at=until, invoice_id=invoice.id, redemptions=redemptions)
-    return replace(subscription, pending=waiting)
-
-
-def given_up(subscription: Subscription, change: PendingChange) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The subscription without the change that waited for its payment."""
-    data = {"change": change.change_id, "invoice": change.invoice_id}
-    refused = Fact("subscription.change_refused", subscription.id, data)
-    return replace(subscription, pending=None), (refused,)
-
-
-def held_until(subscription: Subscription, now: datetime) -> Subscription:
-    """The planned change looked at again the next day; at the end of the period it comes with the renewal."""
-    change = subscription.pending
-    assert change is not None
-    at = now + LOOK_AGAIN
-    if subscription.period is not None:
-        at = min(at, max(subscription.period.end, change.at))
-    return replace(subscription, pending=replace(change, at=at))
-
-
-def is_paid_by(subscription: Subscription, invoice: Invoice) -> bool:
-    """Whether the subscription's pending change waits for this invoice."""
-    return subscription.pending is not None and subscription.pending.invoice_id == invoice.id
-
-
-def paid_for(
-    subscription: Subscription, invoice: Invoice, now: datetime
-) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The change in force: its invoice was paid. Its time is the one that was billed, from when it was asked for."""
-    change = subscription.pending
-    assert change is not None
-    after = in_force(subscription, change, invoice.issued_at)
-    return noted(subscription, after, change)
-
-
-def refused(subscription: Subscription, now: datetime) -> Subscription:
-    """The change is given up at once: its payment was declined."""
-    assert subscription.pending is not None
-    return replace(subscription, pending=replace(subscription.pending, at=now))
-
-
-def noted(
-    before: Subscription, after: Subscription, change: PendingChange
-) -> tuple[Subscription, tuple[Fact, ...]]:
-    """The changed subscription, with the change remembered as long as its period lasts, and the fact."""
-    after = replace(after, changes=(*after.changes, change.change_id))
-    data = _data(before, change)
-    name = "subscription.resumed" if change.direction == Direction.RESUME else "subscription.changed"
-    large = (Fact("subscription.large_upgrade", after.id, data),) if change.is_large else ()
-    return after, (Fact(name, after.id, data), *large, *differences(before, after))
-
-
 def _redemptions(subscription: Subscription, change: PendingChange) -> tuple[Redemption, ...]:
     """The coupons after the change: those that last, then the ones that came with it."""
     if change.invoice_id is not None:
@@ -273,20 +159,6 @@ def _redemptions(subscription: Subscription, change: PendingChange) -> tuple[Red
     if begins and old is not None and new is not None:
         kept = kept_on_change(kept, old, new)
     return kept + change.adds
-
-
-def _data(before: Subscription, change: PendingChange) -> dict[str, object]:
-    after = replace(before, items=change.items, interval=change.interval)
-    return {
-        **subscription_data(after),
-        "change": change.change_id,
-        "direction": change.direction,
-        "interval": str(change.interval) if change.interval else None,
-        "previous_plan": before.plan.product,
-        "previous_quantity": before.plan.quantity,
-        "previous_interval": str(before.interval) if before.interval else None,
-        "mrr_change": recurring(after) - recurring(before),
-    }
 
 
 def _begun_to_meter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.domain import awaiting_customer, changing, dunning, funnel, overage, pending
+from chalicelib.domain import awaiting_customer, change_steps, dunning, funnel, overage, pending
 from chalicelib.domain.billing import paid_fact
 from chalicelib.domain.bookings import (
     closed,
@@ -71,8 +71,8 @@ def after_paid(
     subscription = funnel.paid(subscription, invoice)
     if invoice.activates:
         return activated(subscription, now)
-    if changing.is_paid_by(subscription, invoice):
-        return changing.paid_for(subscription, invoice, now)
+    if change_steps.is_paid_by(subscription, invoice):
+        return change_steps.paid_for(subscription, invoice, now)
     return dunning.collected(subscription, invoice.id, now)
 
 
@@ -170,8 +170,8 @@ def _declined(
     decision = Decision(
         cause=_cause(invoice, attempt), invoice=refused, facts=(failed_fact(refused, done, decline),)
     )
-    if changing.is_paid_by(subscription, invoice):
-        return replace(decision, subscription=changing.refused(subscription, at.business))
+    if change_steps.is_paid_by(subscription, invoice):
+        return replace(decision, subscription=change_steps.refused(subscription, at.business))
     if invoice.cause.kind is CauseKind.USAGE and subscription.is_running:
         return overage.declined(decision, refused, decline, rules.policy, at.business)
     if invoice.activates or not is_collected_by_run(invoice):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from chalicelib.domain import changing, in_arrears, pausing
+from chalicelib.domain import change_steps, changing, in_arrears, pausing
 from chalicelib.domain.billing import Occasion
 from chalicelib.domain.customer import Account
 from chalicelib.domain.decision import Decision
@@ -116,12 +116,12 @@ def _ahead(subscription: Subscription, start: datetime) -> tuple[Subscription, t
     if change is not None and pausing.is_pause(change):
         if subscription.status is Status.ACTIVE:
             return pausing.paused(subscription, change)
-        subscription, facts = changing.revoked(subscription)  # in arrears it goes on until that is paid
+        subscription, facts = change_steps.revoked(subscription)  # in arrears it goes on until that is paid
         change = None
     if change is not None and change.invoice_id is None:
         before = subscription
         subscription = changing.in_force(before, change, start)
-        subscription, facts = changing.noted(before, subscription, change)
+        subscription, facts = change_steps.noted(before, subscription, change)
         if change.anchor is not None:
             return _in_phase(changing.moved_to(subscription, change.anchor, start)), facts
         if change.interval != before.interval:
