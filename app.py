@@ -27,6 +27,7 @@ from chalicelib.entrypoints.http import (
     leads,
     members,
     metrics,
+    pauses,
     payment_methods,
     payments,
     plans,
@@ -57,6 +58,7 @@ app.register_blueprint(members.bp)
 app.register_blueprint(payment_methods.bp)
 app.register_blueprint(subscriptions.bp)
 app.register_blueprint(changes.bp)
+app.register_blueprint(pauses.bp)
 app.register_blueprint(charges.bp)
 app.register_blueprint(repricing.bp)
 app.register_blueprint(coupons.bp)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from chalice.app import Blueprint
 
-from chalicelib.application import changes, pauses, subscriptions
+from chalicelib.application import changes, subscriptions
 from chalicelib.application.change_payments import give_up_if_declined
 from chalicelib.application.change_requests import change_or_lead
 from chalicelib.application.context import Context
@@ -38,11 +38,9 @@ from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.previewing import bound, operation, shown
 from chalicelib.entrypoints.http.schemas.changes import (
     BoundCancelRequest,
-    BoundPauseRequest,
     BoundRequest,
     ChangeRequest,
     ChangeTerms,
-    PauseRequest,
     PreviewView,
 )
 from chalicelib.entrypoints.http.schemas.invoices import InvoiceView
@@ -202,82 +200,6 @@ def preview_reactivation(call: Call[None]) -> PreviewView:
 
 @endpoint(
     bp,
-    "POST",
-    "/v1/subscriptions/{id}/pause",
-    body=BoundPauseRequest,
-    answer=SubscriptionView,
-    scope=Scope.WRITE,
-    tag="Subscriptions",
-    summary="Pause at the end of what is paid for, or now; paused time is not billed",
-    errors=(*_REFUSALS, PreviewStaleError, GatewayUnavailableError),
-)
-def pause_subscription(call: Call[BoundPauseRequest]) -> SubscriptionView:
-    subscription_id = ids.require("sub", call.path["id"])
-    asked = operation("pause", subscription_id, call.body)
-    paused = bound(call.ctx, asked, call.body.preview_token, _pausing(subscription_id, call.body))
-    return subscription_view(paused)
-
-
-@endpoint(
-    bp,
-    "POST",
-    "/v1/subscriptions/{id}/pause/preview",
-    body=PauseRequest,
-    answer=PreviewView,
-    scope=Scope.READ,
-    tag="Previews",
-    summary="What pausing would bill and credit, with a token that binds it",
-    errors=_REFUSALS,
-)
-def preview_pause(call: Call[PauseRequest]) -> PreviewView:
-    subscription_id = ids.require("sub", call.path["id"])
-    asked = operation("pause", subscription_id, call.body)
-    return shown(call.ctx, preview(call.ctx, asked, _pausing(subscription_id, call.body)))
-
-
-@endpoint(
-    bp,
-    "POST",
-    "/v1/subscriptions/{id}/resume",
-    body=BoundRequest,
-    answer=SubscriptionView,
-    scope=Scope.WRITE,
-    tag="Subscriptions",
-    summary="Go on after a pause: a period begins anew, and is paid first",
-    errors=(*_REFUSALS, *_PAID, PreviewStaleError),
-)
-def resume_subscription(call: Call[BoundRequest]) -> SubscriptionView:
-    subscription_id = ids.require("sub", call.path["id"])
-    asked = operation("resume", subscription_id, call.body)
-    with payment(call, ids.customer_of(subscription_id)) as ctx:
-        resumed = bound(
-            ctx,
-            asked,
-            call.body.preview_token,
-            lambda ctx: pauses.resume_subscription(ctx, subscription_id),
-        )
-        return started_view(ctx, resumed)
-
-
-@endpoint(
-    bp,
-    "POST",
-    "/v1/subscriptions/{id}/resume/preview",
-    answer=PreviewView,
-    scope=Scope.READ,
-    tag="Previews",
-    summary="What resuming would cost, with a token that binds it",
-    errors=_REFUSALS,
-)
-def preview_resumption(call: Call[None]) -> PreviewView:
-    subscription_id = ids.require("sub", call.path["id"])
-    asked = operation("resume", subscription_id, None)
-    resume = lambda ctx: pauses.resume_subscription(ctx, subscription_id)  # noqa: E731
-    return shown(call.ctx, preview(call.ctx, asked, resume))
-
-
-@endpoint(
-    bp,
     "GET",
     "/v1/subscriptions/{id}/upcoming_invoice",
     answer=InvoiceView,
@@ -294,16 +216,6 @@ def _canceling(subscription_id: str, body: CancelRequest) -> Callable[[Context],
     at_end = body.at is CancelAt.PERIOD_END
     return lambda ctx: subscriptions.cancel_subscription(
         ctx, subscription_id, at_period_end=at_end, reason=body.reason, unused=body.unused
-    )
-
-
-def _pausing(subscription_id: str, body: PauseRequest) -> Callable[[Context], Subscription]:
-    return lambda ctx: pauses.pause_subscription(
-        ctx,
-        subscription_id,
-        at_period_end=body.at is CancelAt.PERIOD_END,
-        resumes_at=require_utc(body.resumes_at) if body.resumes_at else None,
-        credit=body.credit,
     )
 
 
