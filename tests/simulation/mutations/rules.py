@@ -16,6 +16,7 @@ from chalicelib.domain import (
     erasure,
     holding,
     lifecycle,
+    period_billing,
     renewal,
 )
 from chalicelib.domain import collection as collection_rules
@@ -86,7 +87,7 @@ def number_not_taken() -> Iterator[None]:
         opened = real(subscription, account, *args, **more)
         return replace(opened, account=replace(opened.account, invoices=account.invoices))
 
-    with patch.object(renewal, "open_invoice", open_invoice):
+    with patch.object(period_billing, "open_invoice", open_invoice):
         yield
 
 
