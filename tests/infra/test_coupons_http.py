@@ -371,8 +371,8 @@ class TestGivenBack:
             offer(billing, percent="10", max_redemptions=1)
             sub = billing.subscribe(billing.customer("pm_card_visa"), "pro")
             wanted = {"plan": "big", "coupon": "SPRING", "at": "period_end"}
-            billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change", wanted)
-            assert redeemed(billing) == 1
+            planned = billing.ok("POST", f"/v1/subscriptions/{sub['id']}/change", wanted)
+            assert (planned["pending_change"]["coupons"], redeemed(billing)) == (["SPRING"], 1)
             billing.ok("DELETE", f"/v1/subscriptions/{sub['id']}/pending_change")
             assert redeemed(billing) == 0
 

@@ -234,7 +234,11 @@ def _cancellation(asked: Cancellation) -> CancellationView:
 
 
 def _pending(change: PendingChange) -> PendingChangeView:
-    return PendingChangeView(at=change.at, items=[_item(item) for item in change.items])
+    return PendingChangeView(
+        at=change.at,
+        items=[_item(item) for item in change.items],
+        coupons=[redemption.coupon.id for redemption in change.adds],
+    )
 
 
 def _dunning(run: DunningRun) -> DunningView:

@@ -155,6 +155,7 @@ class CancellationView(View):
 class PendingChangeView(View):
     at: datetime
     items: list[ItemView]
+    coupons: list[str] = Field(description="Redeemed with it; given back where it does not come about.")
 
 
 class SubscriptionCouponView(View):
