@@ -14,10 +14,12 @@ from chalicelib.application import changes, coupon_offers, coupons, renewals, su
 from chalicelib.application.records import key_of
 from chalicelib.domain.change import ChangeOrder
 from chalicelib.domain.coupon import SHARDS, CouponCount, CouponUse, share_of
+from chalicelib.domain.customer import Credit
 from chalicelib.domain.discount import Coupon, Duration
 from chalicelib.domain.errors import ConflictError, DomainError, InvalidStateError
 from chalicelib.domain.subscription import Status, Subscription
 from tests.scenario.test_crashes import every_step
+from tests.scenario.test_trials import ABUSER, live_world, page, pay
 from tests.scenario.world import World, assert_books
 
 
@@ -176,3 +178,23 @@ def test_a_renewal_without_coupons_reads_and_writes_none():
     world.advance(days=31)
     kinds = {key_of(world.env, record).type for _, record in world.parts.store.committed}
     assert not kinds & {CouponCount, CouponUse}
+
+
+@pytest.mark.parametrize("credit", [0, 100_000])
+def test_a_trial_that_is_refused_on_its_page_gives_it_back(credit):
+    """At once where account credit would have paid, else with the first invoice that nobody pays."""
+    world = live_world()
+    offer(world, max_redemptions=1)
+    pay(world, page(world, world.customer()), ABUSER)
+    customer = world.customer()
+    if credit:
+        grant = Credit(amount=credit, currency="USD", at=world.now, source="gift")
+        world.edit(world.account(customer), credits=(grant,))
+    pay(world, page(world, customer, coupon="five"), ABUSER)
+    (refused,) = world.parts.store.children(Subscription, world.env, customer)
+    assert refused.status is (Status.INCOMPLETE_EXPIRED if credit else Status.INCOMPLETE)
+    assert assert_counted(world) == (0 if credit else 1)
+    if not credit:
+        renewals.release_incomplete(world.ctx(now=refused.release_at), refused.id)
+        assert assert_counted(world) == 0
+    assert world.facts().count("coupon.ended") == 1
