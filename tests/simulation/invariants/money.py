@@ -80,16 +80,24 @@ def _taken(world: World, currency: str) -> int:
 def _earned(invoice: Invoice) -> int:
     if invoice.status is InvoiceStatus.VOID:
         return 0
-    gross = invoice.total - invoice.credit_granted - invoice.credited - _back(invoice)
-    return gross - _tax_owed(invoice)
+    gross = invoice.total - invoice.credit_granted - _given_up(invoice) - _back(invoice)
+    return gross - sum(each.total for each in invoice.line_credits) - _tax_owed(invoice)
+
+
+def _given_up(invoice: Invoice) -> int:
+    """What was credited for time that was not served, beside credit notes."""
+    return invoice.credited - (sum(each.total for each in invoice.line_credits) - invoice.returned)
 
 
 def _tax_owed(invoice: Invoice) -> int:
     """What is left of its tax: what was credited and what was refunded took its share with it."""
+    noted = sum(each.tax for each in invoice.line_credits)
     if invoice.status is InvoiceStatus.VOID or not invoice.total:
-        return 0 if invoice.status is InvoiceStatus.VOID else invoice.tax
-    shares = (invoice.credited, min(_back(invoice), invoice.total))
-    return invoice.tax - sum(rounded(Fraction(invoice.tax * share, invoice.total)) for share in shares)
+        return 0 if invoice.status is InvoiceStatus.VOID else invoice.tax - noted
+    shares = (_given_up(invoice), min(_back(invoice), invoice.total))
+    return (
+        invoice.tax - noted - sum(rounded(Fraction(invoice.tax * share, invoice.total)) for share in shares)
+    )
 
 
 def _credit(world: World, currency: str) -> int:
@@ -142,8 +150,8 @@ def _unheard(world: World) -> list[Any]:
 
 
 def _holds_credit(refund: Refund) -> bool:
-    """Under way, out of what was paid over: it cannot be spent, and is not gone yet."""
-    return refund.is_open and not refund.allocations
+    """Under way, out of what was paid over or for a credit note: it cannot be spent, and is not gone yet."""
+    return refund.is_open and (not refund.allocations or bool(refund.credit_note))
 
 
 def _given_back(world: World) -> Counter[str]:
@@ -156,9 +164,9 @@ def _given_back(world: World) -> Counter[str]:
 
 
 def _back(invoice: Invoice) -> int:
-    """What was refunded; where the processor counts coarser, of what it had been paid for."""
+    """What was refunded beside credit notes; where the processor counts coarser, of what it had been paid for."""
     return sum(
-        rounded(Fraction(part.amount * share.refunded, share.amount))
+        rounded(Fraction(part.amount * (share.refunded - share.noted), share.amount))
         for share in invoice.payments
         for part in share.allocations
         if share.amount
