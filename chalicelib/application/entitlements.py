@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chalicelib.application.context import Context
 from chalicelib.domain import ids
 from chalicelib.domain.entitlement import Entitlements, entitlements
 from chalicelib.domain.errors import NotFoundError
+from chalicelib.domain.prepaid import balances
 
 
 def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
@@ -14,7 +17,7 @@ def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
     standing = ctx.store.standing(ctx.env, customer_id)
     if standing.account is None:
         raise NotFoundError("no such customer", id=customer_id)
-    return entitlements(
+    found = entitlements(
         customer_id,
         standing.subscriptions,
         lambda version: ctx.catalogs.version(ctx.env, version),
@@ -22,3 +25,4 @@ def get_entitlements(ctx: Context, customer_id: str) -> Entitlements:
         standing.usage,
         standing.account.suspended,
     )
+    return replace(found, credits=balances(standing.account, ctx.now))

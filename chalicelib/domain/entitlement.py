@@ -63,6 +63,8 @@ class Entitlements:
     seats: int
     until: datetime | None
     grants: tuple[Grant, ...] = field(default=())
+    credits: Mapping[str, int] = field(default_factory=dict)
+    """Prepaid credits that may be drawn now: currency → minor units."""
 
 
 _BEST_FIRST = (

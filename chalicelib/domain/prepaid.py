@@ -54,6 +54,12 @@ def balance_of(account: Account, currency: str, now: datetime) -> int:
     return sum(grant.balance for grant in open_grants(account, currency, now))
 
 
+def balances(account: Account, now: datetime) -> dict[str, int]:
+    """What may be drawn now, by currency."""
+    currencies = sorted({grant.currency for grant in account.grants})
+    return {currency: balance_of(account, currency, now) for currency in currencies}
+
+
 def draw(lines: tuple[Line, ...], grants: Iterable[CreditGrant]) -> Drawn:
     """The lines of usage less what the grants cover of them; each grant shows on its lines like a fixed coupon."""
     uses = []
@@ -136,6 +142,7 @@ def settled(account: Account, invoice: Invoice, now: datetime) -> Settled:
             kept.append(replace(grant, look_at=now + LOOK_AGAIN))
         else:
             gone += grant.deferred
+            facts.append(granted_fact("credits.canceled", account.customer_id, grant))
     return Settled(replace(account, grants=tuple(kept)), tuple(facts), _earned(gone, invoice.currency))
 
 

@@ -175,4 +175,5 @@ class TestPrepaidCredits:
             billing.advance("PT1M")
             read = billing.ok("GET", f"/v1/customers/{customer}/credit_grants")
             assert read["balances"] == {"USD": 2300}
+            assert billing.ok("GET", f"/v1/customers/{customer}/entitlements")["credits"] == {"USD": 2300}
             assert billing.ok("PUT", path, {"top_up": None})["top_up"] is None

@@ -32,6 +32,7 @@ def test_nothing_before_there_is_a_subscription(billing):
         "quotas": {},
         "seats": 0,
         "until": None,
+        "credits": {},
         "subscriptions": [],
     }
 

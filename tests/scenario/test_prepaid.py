@@ -12,6 +12,7 @@ import pytest
 from chalicelib.application import collection, credit_grants, voiding
 from chalicelib.application.catalog import publish_catalog
 from chalicelib.application.credit_grants import Wanted, buy_credits, give_credits, settle_credits
+from chalicelib.application.dunning import mark_uncollectible
 from chalicelib.application.usage import usage_of
 from chalicelib.application.usage_invoices import bill_usage
 from chalicelib.domain.credit_grant import TopUp
@@ -121,6 +122,16 @@ def test_declined_they_wait_and_are_there_once_paid(world: World, sub: Subscript
     world.card(sub.customer_id, "pm_card_visa")
     collection.begin_and_collect(world.ctx(), world.invoices(sub)[-1].id)
     assert balance(world, sub) == 1000
+    assert_owed(world)
+
+
+def test_given_up_they_never_come(world: World, sub: Subscription) -> None:
+    world.card(sub.customer_id, "pm_card_chargeCustomerFail")
+    with pytest.raises(PaymentDeclinedError):
+        buy(world, sub, 1000, 1000)
+    mark_uncollectible(world.ctx(), world.invoices(sub)[-1].id)
+    world.advance(days=2)
+    assert (balance(world, sub), world.account(sub.customer_id).grants) == (0, ())
     assert_owed(world)
 
 

@@ -21,7 +21,7 @@ from chalicelib.domain.errors import (
     RateLimitedError,
     ValidationError,
 )
-from chalicelib.domain.prepaid import balance_of
+from chalicelib.domain.prepaid import balances
 from chalicelib.entrypoints.http.kit import Call, Scope, endpoint
 from chalicelib.entrypoints.http.limiting import payment
 from chalicelib.entrypoints.http.schemas.credit_grants import (
@@ -124,10 +124,7 @@ def _grants(call: Call[TopUpRequest] | Call[None], account: Account) -> GrantsVi
     top_up = account.top_up
     return GrantsView(
         data=[_view(grant) for grant in account.grants],
-        balances={
-            currency: balance_of(account, currency, call.ctx.now)
-            for currency in sorted({grant.currency for grant in account.grants})
-        },
+        balances=balances(account, call.ctx.now),
         top_up=TopUpView(
             currency=top_up.currency,
             below=top_up.below,

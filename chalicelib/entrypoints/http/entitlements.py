@@ -37,6 +37,7 @@ def entitlements_view(entitlements: Entitlements) -> EntitlementsView:
         quotas=dict(entitlements.quotas),
         seats=entitlements.seats,
         until=entitlements.until,
+        credits=dict(entitlements.credits),
         subscriptions=[
             GrantView(
                 subscription=grant.subscription_id,

@@ -89,7 +89,7 @@ def _windows(each: Usage) -> list[WindowView]:
             end=window.end,
             quantity=window.reading.quantity,
             events=window.reading.events,
-            billed=window.billed,
+            billed=window.part if window.billed is None else window.billed,
         )
         for window in each.windows
     ]

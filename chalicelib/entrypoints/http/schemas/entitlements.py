@@ -39,4 +39,5 @@ class EntitlementsView(View):
     quotas: dict[str, int | None] = Field(description="Limits by name; null is unlimited.")
     seats: int
     until: datetime | None = Field(description="When it ends or is paid anew; null: no end in sight.")
+    credits: dict[str, int] = Field(description="Prepaid credits left: currency → minor units.")
     subscriptions: list[GrantView]

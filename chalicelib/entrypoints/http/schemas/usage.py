@@ -64,7 +64,7 @@ class WindowView(View):
     end: datetime
     quantity: int
     events: int
-    billed: int | None = Field(description="The quantity that an invoice billed; null until then.")
+    billed: int | None = Field(description="The quantity that invoices billed; null until one did.")
 
 
 class UsageView(View):
