@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -261,7 +261,7 @@ class TestOnTrial:
             {**each, "trial": {"days": 14}} if each["prices"] and "sold_by" not in each else each
             for each in CATALOG["plans"]
         ]
-        publish_catalog(world.ctx(), {**CATALOG, "plans": plans}, expected=2)
+        publish_catalog(world.ctx(), cast(Any, {**CATALOG, "plans": plans}), expected=2)
         return bought(world, "middle", trial_days=14)
 
     def test_another_plan_is_tried_on_and_paid_at_the_end(self, world: World, trying: Subscription) -> None:

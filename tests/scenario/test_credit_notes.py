@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from chalicelib.application import changes, credit_grants, credit_notes, payments, refunds, subscriptions
@@ -319,7 +321,9 @@ class TestCancelledNow:
         }  # fmt: skip
         add_on = {"id": "help", "name": "Help", "prices": [served]}
         publish_catalog(
-            world.ctx(), {"seller": {"name": "Acme"}, "plans": [plan], "add_ons": [add_on]}, expected=1
+            world.ctx(),
+            cast(Any, {"seller": {"name": "Acme"}, "plans": [plan], "add_ons": [add_on]}),
+            expected=1,
         )
         sub = world.subscribe(world.customer(card="pm_card_visa"), "pro", add_ons=(("help", 1),))
         world.advance(days=31)
