@@ -22,7 +22,7 @@ def commit(ctx: Context, customer_id: str, decision: Decision) -> Decision:
     if decision.facts:
         decision, funnel = _with_steps(decision)
     records = decision.records
-    if decision.facts:
+    if decision.facts or decision.postings or decision.movements:
         entry = journal.entry(
             customer_id,
             at=ctx.now,
