@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.application import clock_work
 from chalicelib.application.context import Context
 from chalicelib.application.notices import HANDLERS, apply_notice
 from chalicelib.application.ports import ProcessorNotice
@@ -19,6 +20,12 @@ from chalicelib.domain.payment import ChargeResult, Outcome
 from chalicelib.domain.subscription import Subscription
 from tests.infra.test_jobs_notices import left_in_the_air, opened_page
 from tests.scenario.world import World, assert_books
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lives are compared, and the processor numbers its payments as they come: threads would mix them."""
+    monkeypatch.setattr(clock_work, "WORKERS", 1)
 
 
 def processor(world: World) -> Context:
