@@ -78,7 +78,13 @@ def settle(ctx: Context, invoice: Invoice, subscription: Subscription, result: C
             return _give_back(ctx, current, result)
         waiting = _waiting(ctx, owner, current) if result.outcome in collection.SETBACKS else ()
         decision = collection.settle(
-            current, owner, result, at=instants(ctx), waiting=waiting, rules=_rules(ctx, owner, result)
+            current,
+            owner,
+            result,
+            at=instants(ctx),
+            waiting=waiting,
+            rules=_rules(ctx, owner, result),
+            is_replaced=_is_replaced(ctx, current, attempt, result),
         )
         if decision is None:
             return current
@@ -229,6 +235,16 @@ def _with_bought(ctx: Context, decision: Decision) -> Decision:
     account = decision.account or account_of(ctx, invoice.customer_id)
     there = prepaid.settled(account, invoice, ctx.now)
     return replace(decision, account=there.account, facts=decision.facts + there.facts)
+
+
+def _is_replaced(ctx: Context, invoice: Invoice, attempt: Attempt, result: ChargeResult) -> bool:
+    """Whether the customer has another payment method than the one declined; read after the subscription, so who
+    attaches one later meets the run as this decline leaves it.
+    """
+    if result.outcome is not Outcome.DECLINED or not attempt.method:
+        return False
+    method = account_of(ctx, invoice.customer_id).payment_method
+    return method is not None and method.id != attempt.method
 
 
 def _rules(ctx: Context, subscription: Subscription, result: ChargeResult) -> Rules:

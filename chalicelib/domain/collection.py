@@ -84,11 +84,13 @@ def settle(
     at: Instants,
     waiting: tuple[Invoice, ...] = (),
     rules: dunning.Rules = dunning.Rules(),  # noqa: B008 - frozen
+    is_replaced: bool = False,
 ) -> Decision | None:
     """What the attempt's outcome means for invoice and subscription; None when it is settled already.
 
     `waiting` are the other invoices of the dunning run: they are written off with this one when the run ends.
-    `rules` are the catalog's for a subscription in arrears.
+    `rules` are the catalog's for a subscription in arrears. `is_replaced`: while the attempt was under way its
+    customer got another payment method, which is tried at once where the attempt was declined.
 
     May run any number of times with the same result, from the worker, a webhook or the reconciler: only an
     open attempt of an open invoice can be settled. UNKNOWN moves nothing but the time of the next look. An attempt
@@ -109,7 +111,7 @@ def settle(
         case _ if attempt.awaits_customer:
             return None
         case Outcome.DECLINED:
-            return _declined(invoice, subscription, attempt, result, at, waiting, rules)
+            return _declined(invoice, subscription, attempt, result, at, waiting, rules, is_replaced=is_replaced)
         case Outcome.REQUIRES_ACTION:
             return awaiting_customer.action_required(
                 invoice, subscription, attempt, result, at, waiting, rules
@@ -163,6 +165,8 @@ def _declined(
     at: Instants,
     waiting: tuple[Invoice, ...],
     rules: dunning.Rules,
+    *,
+    is_replaced: bool = False,
 ) -> Decision:
     decline = result.decline or Decline(kind=DeclineKind.SOFT, code="generic_decline")
     done = replace(closed(attempt, AttemptStatus.DECLINED, result, at), decline=decline)
@@ -184,7 +188,10 @@ def _declined(
         decision = _joined(decision, refused, joined, run.next_at)
         return addressed(decision, subscription, run.policy, decline, at.business)
     verdict = dunning.declined(subscription, invoice.id, decline, at.business, rules)
-    after, movements = moved(verdict.subscription, decision.cause, reason="fell_back")
+    behind = verdict.subscription
+    if is_replaced:
+        behind = dunning.with_new_method(behind, at.business)
+    after, movements = moved(behind, decision.cause, reason="fell_back")
     failed = failed_fact(refused, done, decline, after.dunning.next_at if after.dunning else None)
     decision = replace(decision, subscription=after, facts=(failed, *verdict.facts), movements=movements)
     decision = addressed(decision, subscription, rules.policy, decline, at.business)

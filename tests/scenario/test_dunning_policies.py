@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.adapters.memory.gateway import MemoryGateway
 from chalicelib.application import dunning, payment_methods
 from chalicelib.application.customers import update_customer
 from chalicelib.application.entitlements import get_entitlements
 from chalicelib.application.invoices import pay_invoice
+from chalicelib.application.ports import ChargeRequest
 from chalicelib.application.records import catalog_key
 from chalicelib.domain.dunning_policy import DunningPolicy, EndState, HardDecline
 from chalicelib.domain.errors import InvalidStateError
 from chalicelib.domain.journal import LedgerAccount
+from chalicelib.domain.payment import ChargeResult
 from chalicelib.domain.subscription import Status, Subscription
 from tests.scenario.world import World, assert_books
 
@@ -165,6 +168,27 @@ def test_a_new_card_is_tried_at_once_and_its_decline_moves_nothing_on_the_schedu
     assert after.next_at is not None
     # Back on schedule: day 7 is next.
     assert (after.step, after.next_at.isoformat()) == (2, "2026-04-12T12:00:00+00:00")
+
+
+def test_a_card_that_comes_while_the_old_one_is_asked_is_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, sub = behind()
+    gateway = type(world.parts.gateway)
+    ask = gateway.charge
+
+    def charge(self: MemoryGateway, request: ChargeRequest) -> ChargeResult:
+        monkeypatch.undo()
+        result = ask(self, request)
+        payment_methods.attach(world.ctx(), sub.customer_id, "pm_card_mastercard")
+        return result
+
+    monkeypatch.setattr(gateway, "charge", charge)
+    dunning.retry_now(world.ctx(), sub.id)
+    run = world.reload(sub).dunning
+    assert run is not None
+    assert run.next_at == world.now
+    world.advance(hours=1)
+    assert world.reload(sub).status is Status.ACTIVE
+    assert_books(world)
 
 
 def test_trying_by_hand_spends_no_step() -> None:
